@@ -1,0 +1,72 @@
+# Signet. `make` alone prints what there is to make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# An older local Go fetches the toolchain that go.mod names. The tags keep
+# database drivers out that no one here uses and that do not build together.
+export GOTOOLCHAIN := auto
+TAGS := nobadger,nobadgerv1,nobadgerv2,nobbolt,nomysql,nopgx
+# Git's state is stamped into the binary where git can tell it: not in an
+# exported tree, and not in a checkout that belongs to somebody else.
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && git status --porcelain >/dev/null 2>&1 && echo auto || echo false)
+export GOFLAGS := -tags=$(TAGS) -buildvcs=$(VCS)
+
+FUZZTIME ?= 5s
+GOTEST := go test -json -count=1 -p 2
+
+.PHONY: help build demo test race fuzz lint bench gen check vuln toolchain
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: toolchain ## build bin/signet
+	@mkdir -p bin
+	go build -o bin/signet ./cmd/signet
+
+demo: build ## make the demo city in build/demo, or open it again, and serve it
+	@mkdir -p build
+	bin/signet demo --data build/demo
+
+test: toolchain build/report ## run every test, installing from Debian what they need
+	@certs-test/scripts/need.sh
+	@$(GOTEST) -timeout 20m ./... | build/report
+
+race: toolchain build/report ## run every test under the race detector
+	@certs-test/scripts/need.sh
+	@$(GOTEST) -race -timeout 60m ./... | build/report
+
+fuzz: toolchain ## run every fuzz target for FUZZTIME (5s)
+	@certs-test/scripts/fuzz.sh $(FUZZTIME)
+
+lint: toolchain ## gofmt, go vet, staticcheck and the table of imports
+	@certs-test/scripts/format.sh
+	go vet ./...
+	go tool -modfile=tools/go.mod staticcheck -checks=inherit,ST1000,ST1020,ST1021,ST1022 ./...
+	go test -count=1 ./internal/arch
+
+bench: toolchain ## measure, print a table and write build/bench.json
+	@mkdir -p build
+	go run ./certs-test/bench
+
+gen: toolchain ## make generated files and test vectors anew
+	go generate ./...
+
+check: lint test race fuzz ## all of it, the build without cgo, and nothing new after gen
+	CGO_ENABLED=0 go build -o /dev/null ./cmd/signet
+	@certs-test/scripts/unchanged.sh $(MAKE) gen
+
+vuln: toolchain ## look for known vulnerabilities, where their database can be reached
+	go tool -modfile=tools/go.mod govulncheck ./...
+
+# The local Go must be able to fetch another: 1.21 was the first that could.
+toolchain:
+	@certs-test/scripts/toolchain.sh
+
+.PHONY: build/report
+build/report: toolchain
+	@mkdir -p build
+	@go build -o $@ ./certs-test/report
