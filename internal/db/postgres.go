@@ -1,0 +1,97 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/signet-city/signet/internal/fault"
+)
+
+const attempts = 4 // of a transaction that PostgreSQL chose as a deadlock's victim
+
+func openPostgres(url string, o Options) (*sql.DB, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "database: the postgres URL cannot be parsed")
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 5 * time.Second
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "signet"
+	}
+	pool := stdlib.OpenDB(*cfg)
+	most := o.MaxConns
+	if most == 0 {
+		most = 16
+	}
+	pool.SetMaxOpenConns(most)
+	pool.SetMaxIdleConns(most)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool, nil
+}
+
+// updatePostgres runs f at read committed: constraints, ON CONFLICT and
+// compare-and-swap carry the rules.
+func (d *DB) updatePostgres(ctx context.Context, f func(Tx) error) error {
+	var err error
+	for range attempts {
+		if err = d.tryPostgres(ctx, f); !isDeadlock(err) {
+			return err
+		}
+	}
+	return fault.Wrap(fault.Unavailable, "the database is busy", err)
+}
+
+func (d *DB) tryPostgres(ctx context.Context, f func(Tx) error) error {
+	tx, err := d.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return wrapPostgres("begin update", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := f(tx); err != nil {
+		return wrapPostgres("", err)
+	}
+	return wrapPostgres("commit", tx.Commit())
+}
+
+func isDeadlock(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "40001" || e.Code == "40P01")
+}
+
+func isUniquePostgres(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505"
+}
+
+// wrapPostgres turns a lost or refused connection into a fault of kind
+// Unavailable; an error that the server answered stays what it is, except when
+// the server says that it is going away or full.
+func wrapPostgres(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *pgconn.PgError
+	var n net.Error
+	var c *pgconn.ConnectError
+	away := errors.As(err, &c) || errors.Is(err, sql.ErrConnDone) || errors.As(err, &n) || pgconn.SafeToRetry(err)
+	if errors.As(err, &e) {
+		away = len(e.Code) == 5 && (e.Code[:2] == "57" || e.Code[:2] == "53" || e.Code[:2] == "08")
+	}
+	if away && !errors.Is(err, context.Canceled) {
+		return fault.Wrap(fault.Unavailable, "the database does not answer", err)
+	}
+	if operation == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}

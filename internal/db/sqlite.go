@@ -1,0 +1,325 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/signet-city/signet/internal/fault"
+)
+
+const (
+	groupMost   = 256 // callers that one COMMIT answers
+	readConns   = 8
+	statements  = 256 // prepared statements kept by the writer
+	holdDefault = 30 * time.Second
+)
+
+func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, *writer, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, nil, fmt.Errorf("open database: %w", err)
+	}
+	write, err := sql.Open("sqlite", dsn(path, "rw", "synchronous(FULL)"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open database: %w", err)
+	}
+	write.SetMaxOpenConns(1)
+	conn, err := write.Conn(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open database: %w", err), write.Close())
+	}
+	read, err := sql.Open("sqlite", dsn(path, "rw", "query_only(1)"))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open database: %w", err), conn.Close(), write.Close())
+	}
+	read.SetMaxOpenConns(readConns)
+	read.SetMaxIdleConns(readConns)
+	hold := o.Hold
+	if hold == 0 {
+		hold = holdDefault
+	}
+	w := &writer{pool: write, log: o.Logger, hold: hold, stmts: &stmtCache{conn: conn, known: map[string]*sql.Stmt{}},
+		calls: make(chan *call, groupMost), quit: make(chan struct{}), gone: make(chan struct{})}
+	go w.run()
+	return read, w, nil
+}
+
+func dsn(path, mode, pragma string) string {
+	q := url.Values{
+		"mode":    {mode},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "trusted_schema(0)", pragma},
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// writer owns the only writing connection. Its goroutine hands the transaction
+// to one caller after the other, each inside a savepoint that runs on the
+// caller's own goroutine, and answers the whole group after one COMMIT.
+type writer struct {
+	pool  *sql.DB
+	stmts *stmtCache
+	log   *slog.Logger
+	hold  time.Duration
+	calls chan *call
+	quit  chan struct{} // closed by close
+	gone  chan struct{} // closed when run has ended
+	once  sync.Once
+}
+
+// call is one Update waiting for its turn.
+type call struct {
+	claimed atomic.Bool  // by the writer (its turn) or by the caller (gave up)
+	turn    chan *liveTx // the transaction, once; nil when there is none
+	ran     chan error   // what f returned, once
+	done    chan error   // what became of the commit, once
+}
+
+func (w *writer) update(ctx context.Context, f func(Tx) error) error {
+	c := &call{turn: make(chan *liveTx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
+	select {
+	case w.calls <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return fault.New(fault.Unavailable, "the database is closed")
+	}
+	select {
+	case tx := <-c.turn:
+		w.runCall(c, tx, f)
+	case <-w.gone:
+		return fault.New(fault.Unavailable, "the database is closed")
+	case <-ctx.Done():
+		if c.claimed.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		w.runCall(c, <-c.turn, f) // its turn came at the same moment
+	}
+	return <-c.done
+}
+
+var errAbandoned = errors.New("update function did not return")
+
+// runCall tells the writer what f did, even when f panics or ends its goroutine.
+func (w *writer) runCall(c *call, tx *liveTx, f func(Tx) error) {
+	if tx == nil {
+		return
+	}
+	result := errAbandoned
+	defer func() { c.ran <- result }()
+	result = f(tx)
+}
+
+func (w *writer) run() {
+	defer close(w.gone)
+	for {
+		select {
+		case c := <-w.calls:
+			w.group(c)
+		case <-w.quit:
+			return
+		}
+	}
+}
+
+// group runs c and whoever waits behind it in one transaction.
+func (w *writer) group(c *call) {
+	ctx := context.Background()
+	var members []*call
+	_, broken := w.stmts.exec(ctx, "BEGIN IMMEDIATE")
+	for n := 0; c != nil && n < groupMost; n++ {
+		if c.claimed.CompareAndSwap(false, true) {
+			var ok bool
+			if ok, broken = w.member(ctx, c, broken); ok {
+				members = append(members, c)
+			}
+		}
+		if broken != nil {
+			break
+		}
+		c = w.next()
+	}
+	if broken == nil {
+		_, broken = w.stmts.exec(ctx, "COMMIT")
+	}
+	if broken != nil {
+		_, _ = w.stmts.exec(ctx, "ROLLBACK")
+		w.log.Error("sqlite group undone", slog.Any("error", broken), slog.Int("callers", len(members)))
+		broken = fault.Wrap(fault.Unavailable, "the database could not write", broken)
+	}
+	for _, m := range members {
+		m.done <- broken
+	}
+}
+
+func (w *writer) next() *call {
+	select {
+	case c := <-w.calls:
+		return c
+	default:
+		return nil
+	}
+}
+
+// member gives c its turn unless the transaction is broken already. ok says
+// that c waits for the commit; the error that the whole transaction is lost.
+func (w *writer) member(ctx context.Context, c *call, broken error) (ok bool, err error) {
+	if broken == nil {
+		_, broken = w.stmts.exec(ctx, "SAVEPOINT caller")
+	}
+	if broken != nil {
+		c.turn <- nil
+		return true, broken
+	}
+	tx := &liveTx{stmts: w.stmts}
+	c.turn <- tx
+	timer := time.NewTimer(w.hold)
+	defer timer.Stop()
+	select {
+	case err = <-c.ran:
+	case <-timer.C:
+		err = fmt.Errorf("update: function held the writer for over %v (an Update inside an Update?)", w.hold)
+	}
+	tx.end()
+	if err == nil {
+		_, err := w.stmts.exec(ctx, "RELEASE caller")
+		return true, err
+	}
+	c.done <- err
+	return false, w.undo(ctx)
+}
+
+// undo takes back the current caller's statements. It fails when SQLite has
+// already rolled back the whole transaction.
+func (w *writer) undo(ctx context.Context) error {
+	if _, err := w.stmts.exec(ctx, "ROLLBACK TO caller"); err != nil {
+		return err
+	}
+	_, err := w.stmts.exec(ctx, "RELEASE caller")
+	return err
+}
+
+func (w *writer) close() error {
+	w.once.Do(func() { close(w.quit) })
+	<-w.gone
+	w.stmts.forget()
+	return errors.Join(w.stmts.conn.Close(), w.pool.Close())
+}
+
+// stmtCache keeps the writing connection's prepared statements: preparing costs
+// more than most of them. Whoever has the turn owns it.
+type stmtCache struct {
+	conn  *sql.Conn
+	known map[string]*sql.Stmt
+}
+
+func (s *stmtCache) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := s.known[query]; ok {
+		return st, nil
+	}
+	if len(s.known) >= statements {
+		s.forget()
+	}
+	st, err := s.conn.PrepareContext(ctx, query)
+	if err == nil {
+		s.known[query] = st
+	}
+	return st, err
+}
+
+func (s *stmtCache) forget() {
+	for _, st := range s.known {
+		_ = st.Close()
+	}
+	clear(s.known)
+}
+
+func (s *stmtCache) exec(ctx context.Context, query string) (sql.Result, error) {
+	st, err := s.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.ExecContext(ctx)
+}
+
+// liveTx is one caller's turn with the group's transaction. Its statements
+// ignore the caller's cancellation: an interrupted write would undo its
+// neighbours too.
+type liveTx struct {
+	stmts *stmtCache
+	busy  sync.Mutex // held during a statement
+	dead  bool
+}
+
+// end makes every later statement fail, after the one under way.
+func (t *liveTx) end() {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	t.dead = true
+}
+
+var errDead = errors.New("transaction has ended")
+
+func (t *liveTx) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if t.dead {
+		return nil, errDead
+	}
+	return t.stmts.prepare(ctx, query)
+}
+
+// ExecContext implements Tx.
+func (t *liveTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	st, err := t.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.ExecContext(ctx, args...)
+}
+
+// QueryContext implements Tx.
+func (t *liveTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	st, err := t.prepare(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return st.QueryContext(ctx, args...)
+}
+
+// QueryRowContext implements Tx.
+func (t *liveTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	t.busy.Lock()
+	defer t.busy.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	st, err := t.prepare(ctx, query)
+	if errors.Is(err, errDead) {
+		// Only database/sql can make a Row that carries an error.
+		over, cancel := context.WithCancelCause(ctx)
+		cancel(errDead)
+		return t.stmts.conn.QueryRowContext(over, query, args...)
+	}
+	if err != nil {
+		return t.stmts.conn.QueryRowContext(ctx, query, args...)
+	}
+	return st.QueryRowContext(ctx, args...)
+}
+
+func isUniqueSQLite(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) &&
+		(e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}

@@ -1,0 +1,80 @@
+package db
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// MaxArgs is the most arguments that one statement may have on both engines.
+const MaxArgs = 32000
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// NewID returns a fresh identifier: 26 characters, 48 bits of milliseconds
+// before 80 random bits, so that new rows stand together in an index.
+func NewID() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	_, _ = rand.Read(b[6:])
+	return idEncoding.EncodeToString(b[:])
+}
+
+// Micros returns t as the microseconds since 1970 that columns hold, 0 for the
+// zero time.
+func Micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// Time is the inverse of Micros, in UTC.
+func Time(micros int64) time.Time {
+	if micros == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(micros).UTC()
+}
+
+// IsUnique reports whether err is a violated unique constraint. The transaction
+// it happened in must end.
+func IsUnique(err error) bool { return isUniqueSQLite(err) || isUniquePostgres(err) }
+
+// Values returns the placeholders of a multi-row insert: "($1,$2),($3,$4)" for
+// two rows of two columns.
+func Values(rows, cols int) string {
+	var b strings.Builder
+	b.Grow(rows * (cols*7 + 3))
+	n := 0
+	for r := range rows {
+		if r > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('(')
+		for c := range cols {
+			if c > 0 {
+				b.WriteByte(',')
+			}
+			n++
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(n))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// IDBytes returns the 16 bytes that an identifier of NewID stands for.
+func IDBytes(id string) (b [16]byte, err error) {
+	raw, err := idEncoding.DecodeString(id)
+	if err != nil || len(raw) != len(b) {
+		return b, fault.New(fault.Invalid, "this is no identifier")
+	}
+	return [16]byte(raw), nil
+}
