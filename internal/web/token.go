@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// maxToken bounds an access token.
+const maxToken = 8 << 10
+
+// challenge is an error that overrides the status and adds WWW-Authenticate.
+type challenge struct {
+	status int    // 0: by the fault's kind
+	header string // "": none
+	err    error
+}
+
+// Error implements error.
+func (c *challenge) Error() string { return c.err.Error() }
+
+// Unwrap returns the fault.
+func (c *challenge) Unwrap() error { return c.err }
+
+// Unauthorized returns a fault of kind Denied that is answered with 401 and a
+// bearer challenge. Code is an error code of RFC 6750 section 3.1, such as
+// "invalid_token", or "" for a request that carried no credentials at all; cause,
+// which may be nil, goes to the log only.
+func Unauthorized(code string, cause error) error {
+	header, public := `Bearer realm="signet"`, "this needs an access token"
+	if code != "" {
+		header, public = header+`, error="`+code+`"`, "the access token is not valid"
+	}
+	return &challenge{http.StatusUnauthorized, header, fault.Wrap(fault.Denied, public, cause)}
+}
+
+// Bearer returns the token of the Authorization header. The error is made by
+// Unauthorized: there is none, more than one, another scheme, or one that is not
+// of the alphabet or length of a token. Tokens in the query or body do not count.
+func Bearer(r *http.Request) (string, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) == 0 {
+		return "", Unauthorized("", errors.New("no authorization header"))
+	}
+	if len(headers) > 1 {
+		return "", Unauthorized("invalid_request", errors.New("several authorization headers"))
+	}
+	scheme, token, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", Unauthorized("", errors.New("another scheme"))
+	}
+	if len(token) > maxToken || !isToken(token) {
+		return "", Unauthorized("invalid_token", errors.New("not a token"))
+	}
+	return token, nil
+}
+
+// isToken reports whether s is a b64token of RFC 6750 section 2.1.
+func isToken(s string) bool {
+	body := strings.TrimRight(s, "=")
+	for _, c := range []byte(body) {
+		switch {
+		case 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return body != ""
+}
+
+// Caller is who an access token was given to.
+type Caller struct {
+	ClientID string
+	Agency   string // the agency that the client belongs to, "" for none
+	Scopes   []string
+}
+
+// Has reports whether the token carries scope.
+func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// TokenChecker tells whose access token it is shown.
+type TokenChecker interface {
+	// CheckToken returns the caller of a token that is genuine and in force. For
+	// any other token the error is a fault of kind Denied, Invalid or NotFound;
+	// every other error says that the checking itself did not work.
+	CheckToken(ctx context.Context, token string) (Caller, error)
+}
+
+// Authorize returns the caller of the request's bearer token if it has scope.
+// The error is answered with 401 for a missing or bad token and with 403 for a
+// token without the scope; an error of tc that is not about the token is
+// returned as it is.
+func Authorize(tc TokenChecker, r *http.Request, scope string) (Caller, error) {
+	token, err := Bearer(r)
+	if err != nil {
+		return Caller{}, err
+	}
+	caller, err := tc.CheckToken(r.Context(), token)
+	if err != nil {
+		switch fault.KindOf(err) {
+		case fault.Denied, fault.Invalid, fault.NotFound:
+			return Caller{}, Unauthorized("invalid_token", err)
+		default:
+			return Caller{}, err
+		}
+	}
+	if !caller.Has(scope) {
+		header := `Bearer realm="signet", error="insufficient_scope", scope="` + scope + `"`
+		return Caller{}, &challenge{http.StatusForbidden, header, fault.New(fault.Denied, "the access token lacks the scope "+scope)}
+	}
+	return caller, nil
+}
