@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/asn1"
+	"encoding/hex"
+	"fmt"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+)
+
+const (
+	columns    = 7   // of an insert into audit_events
+	insertRows = 256 // most rows of one insert, a power of two
+)
+
+// Append records events in the caller's transaction and returns their ids in the
+// same order. It reads the clock once; the log keeps the order of one call. It
+// fails with kind TooLarge for an event over MaxContent and with kind Internal
+// for one that is not well formed.
+func Append(ctx context.Context, tx db.Tx, events ...Event) (ids []string, err error) {
+	if len(events) == 0 {
+		return nil, nil
+	}
+	at := time.Now().UnixMicro()
+	salts := make([]byte, len(events)*saltSize)
+	_, _ = rand.Read(salts) // never fails
+	ids = newIDs(len(events))
+	args := make([]any, 0, len(events)*columns)
+	for i := range events {
+		e := &events[i]
+		b, err := e.encode(ids[i], at)
+		if err != nil {
+			return nil, fmt.Errorf("append event %s: %w", e.Kind, err)
+		}
+		salt := salts[i*saltSize:][:saltSize:saltSize]
+		args = append(args, ids[i], at, e.Kind, e.Object, salt, b, eventEntry(salt, b))
+	}
+	if err := insert(ctx, tx, args); err != nil {
+		return nil, fmt.Errorf("append events: %w", err)
+	}
+	return ids, nil
+}
+
+// AppendCertificate records a certificate in the caller's transaction, so that
+// whoever holds it can look it up in the log. Its record has kind KindCertificate
+// and object CertificateObject(der). It fails with kind TooLarge for more than
+// MaxCertificate bytes, and for bytes that are not one DER sequence.
+func AppendCertificate(ctx context.Context, tx db.Tx, der []byte) (id string, err error) {
+	if len(der) > MaxCertificate {
+		return "", fault.New(fault.TooLarge, "the certificate is too large to be recorded")
+	}
+	var outer asn1.RawValue
+	rest, err := asn1.Unmarshal(der, &outer)
+	if err != nil || len(rest) > 0 || outer.Tag != asn1.TagSequence || !outer.IsCompound {
+		return "", fmt.Errorf("append certificate: not one DER sequence")
+	}
+	id = db.NewID()
+	args := []any{id, time.Now().UnixMicro(), KindCertificate, CertificateObject(der), []byte{}, der, certificateEntry(der)}
+	if err := insert(ctx, tx, args); err != nil {
+		return "", fmt.Errorf("append certificate: %w", err)
+	}
+	return id, nil
+}
+
+// CertificateObject returns the object of a certificate's record: "sha256:" and
+// the hash of its DER in hexadecimal.
+func CertificateObject(der []byte) string {
+	return "sha256:" + hex.EncodeToString(certificateEntry(der))
+}
+
+// newIDs returns n fresh ids in ascending order, which is that of sealing.
+func newIDs(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = db.NewID()
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// insert writes rows of audit_events in statements of 256, 128, … 1 rows: nine
+// texts that both engines keep prepared.
+func insert(ctx context.Context, tx db.Tx, args []any) error {
+	for len(args) > 0 {
+		rows := powerOfTwo(len(args)/columns, insertRows)
+		_, err := tx.ExecContext(ctx, insertQueries[bits.TrailingZeros(uint(rows))], args[:rows*columns]...)
+		if err != nil {
+			return err
+		}
+		args = args[rows*columns:]
+	}
+	return nil
+}
+
+var insertQueries = func() (queries [9]string) {
+	for i := range queries {
+		queries[i] = `INSERT INTO audit_events (id, at, kind, object, salt, content, entry) VALUES ` + db.Values(1<<i, columns)
+	}
+	return queries
+}()
+
+// powerOfTwo returns the greatest power of two up to n and most.
+func powerOfTwo(n, most int) int {
+	return 1 << (bits.Len(uint(min(n, most))) - 1)
+}

@@ -1,0 +1,26 @@
+package audit
+
+// What the external tests look at.
+var (
+	ParseCheckpoint = parseCheckpoint
+	Decode          = decode
+	Batch           = batch
+)
+
+// ParseTilePath returns the canonical spelling of a tile path.
+func ParseTilePath(s string) (canonical string, width int64, ok bool) {
+	t, ok := parseTilePath(s)
+	return t.String(), t.width, ok
+}
+
+// Within reports whether a log of size leaves has the tile.
+func Within(s string, size int64) bool {
+	t, ok := parseTilePath(s)
+	return ok && t.within(size)
+}
+
+// EncodeContent encodes a decoded event again.
+func EncodeContent(c content) ([]byte, error) {
+	e := Event{Kind: c.Kind, Actor: c.Actor, Object: c.Object, Data: c.Data}
+	return e.encode(c.ID, c.At)
+}

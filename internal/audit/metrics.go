@@ -1,0 +1,31 @@
+package audit
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	pending prometheus.Gauge
+	size    prometheus.Gauge
+	seal    prometheus.Histogram
+	failed  prometheus.Counter
+	lost    prometheus.Counter
+}
+
+// newMetrics registers the collectors on r; nil registers them nowhere.
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		pending: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_audit_pending",
+			Help: "Events found waiting to be sealed at the last look."}),
+		size: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_audit_size",
+			Help: "Events in the newest checkpoint."}),
+		seal: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "signet_audit_seal_seconds",
+			Help: "Time to seal all that was pending and to sign the checkpoint.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_audit_seal_failures_total",
+			Help: "Seals that failed."}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_audit_seal_races_total",
+			Help: "Batches that another sequencer sealed first."}),
+	}
+	if r != nil {
+		r.MustRegister(m.pending, m.size, m.seal, m.failed, m.lost)
+	}
+	return m
+}
