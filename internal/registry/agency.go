@@ -1,0 +1,326 @@
+package registry
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// Level is the level of government that an agency belongs to.
+type Level string
+
+// The two levels.
+const (
+	City     Level = "city"
+	District Level = "district"
+)
+
+// Agency is a body of the city or of one of its districts.
+type Agency struct {
+	ID        string    `json:"id"` // lowercase letters, digits and hyphens
+	USCC      string    `json:"uscc"`
+	NameZH    string    `json:"name_zh"`
+	NameEN    string    `json:"name_en"`
+	Level     Level     `json:"level"`
+	Parent    string    `json:"parent,omitzero"` // the agency above, "" for none
+	Area      string    `json:"area"`            // GB/T 2260: NNNN00 for a city, otherwise a district
+	Issuer    string    `json:"issuer"`          // the CA that certifies it
+	Successor string    `json:"successor,omitzero"`
+	Created   time.Time `json:"created,omitzero"` // set by AddAgency
+}
+
+// Authority says that an agency may issue licences of a type in an area, from
+// From until Until (exclusive), both whole seconds.
+type Authority struct {
+	Agency string    `json:"agency"`
+	Type   string    `json:"type"`
+	Area   string    `json:"area"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+}
+
+// ErrAgency is returned when no agency has the id asked for.
+var ErrAgency = fault.New(fault.NotFound, "no such agency")
+
+// AddAgency registers an agency and reports whether it was new. It fails with
+// kind Invalid for wrong particulars or an unknown parent, and with kind Conflict
+// if the id or the code is taken by an agency that differs.
+func (r *Registry) AddAgency(ctx context.Context, actor string, a Agency) (created bool, err error) {
+	if err := checkAgency(a); err != nil {
+		return false, err
+	}
+	a.Created = r.now()
+	event := audit.Event{Kind: "registry.agency.add", Actor: actor, Object: "agency:" + a.ID, Data: map[string]any{
+		"uscc": a.USCC, "level": string(a.Level), "parent": a.Parent, "area": a.Area, "issuer": a.Issuer, "name_zh": a.NameZH, "name_en": a.NameEN,
+	}}
+	err = r.db.Update(ctx, func(tx db.Tx) error {
+		if err := checkParent(ctx, tx, a); err != nil {
+			return err
+		}
+		created, err = insert(ctx, tx, event, `INSERT INTO registry_agencies
+			(id, uscc, name_zh, name_en, level, parent, area, issuer, created)
+			VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7, $8, $9) ON CONFLICT DO NOTHING`,
+			a.ID, a.USCC, a.NameZH, a.NameEN, string(a.Level), a.Parent, a.Area, a.Issuer, db.Micros(a.Created))
+		if err != nil {
+			return err
+		}
+		if created {
+			return bump(ctx, tx)
+		}
+		old, err := agencies(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 || !sameAgency(old[0], a) {
+			return conflict("the agency's id or code")
+		}
+		return nil
+	})
+	if created && err == nil {
+		r.changed()
+	}
+	return created && err == nil, wrap("add agency", err)
+}
+
+// sameAgency compares what AddAgency sets.
+func sameAgency(old, a Agency) bool {
+	old.Created, old.Successor = a.Created, a.Successor
+	return old == a
+}
+
+func checkAgency(a Agency) error {
+	c := checker{}
+	c.add("/id", slug(a.ID))
+	c.add("/uscc", CheckUSCC(a.USCC))
+	c.add("/name_zh", name(a.NameZH))
+	c.add("/name_en", name(a.NameEN))
+	c.add("/issuer", slug(a.Issuer))
+	c.add("/area", areaOfLevel(a.Level, a.Area))
+	if a.Parent != "" {
+		c.add("/parent", slug(a.Parent))
+	}
+	if a.Parent == a.ID && a.ID != "" {
+		c.problem("/parent", "is the agency itself")
+	}
+	if a.Successor != "" {
+		c.problem("/successor", "is set when one agency takes over from another")
+	}
+	if !a.Created.IsZero() {
+		c.problem("/created", "is set by the registry")
+	}
+	return c.fault("the agency is not as it should be")
+}
+
+func areaOfLevel(level Level, area string) error {
+	if err := CheckArea(area); err != nil {
+		return err
+	}
+	switch whole := area[4:] == "00"; {
+	case level != City && level != District:
+		return fault.New(fault.Invalid, "the level is city or district")
+	case level == City && !whole:
+		return fault.New(fault.Invalid, "a city's area ends in 00")
+	case level == District && whole:
+		return fault.New(fault.Invalid, "a district's area does not end in 00")
+	}
+	return nil
+}
+
+// checkParent finds the parent: an agency of the city whose area holds the child's.
+func checkParent(ctx context.Context, tx db.Tx, a Agency) error {
+	if a.Parent == "" {
+		return nil
+	}
+	found, err := agencies(ctx, tx, a.Parent)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 || found[0].Level != City || !Covers(found[0].Area, a.Area) {
+		return fault.InvalidInput("the agency is not as it should be",
+			fault.Problem{Path: "/parent", Message: "is no agency of the city around it"})
+	}
+	return nil
+}
+
+// Succeed records that successor has taken over from agency, once and for all.
+// Repeating it is harmless. It fails with kind NotFound if either does not
+// exist, Invalid for a circle and Conflict if another one has taken over.
+func (r *Registry) Succeed(ctx context.Context, actor, agency, successor string) error {
+	if err := cmpErr(slug(agency), slug(successor)); err != nil {
+		return ErrAgency
+	}
+	err := r.db.Update(ctx, func(tx db.Tx) error {
+		// Taken first, the version row makes successions wait for each other, so
+		// that two at once cannot close a circle.
+		if err := bump(ctx, tx); err != nil {
+			return err
+		}
+		old, err := agencies(ctx, tx, agency)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			return ErrAgency
+		}
+		if old[0].Successor == successor {
+			return nil
+		}
+		if err := checkSuccession(ctx, tx, agency, successor); err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, `UPDATE registry_agencies SET successor = $1
+			WHERE id = $2 AND successor IS NULL`, successor, agency)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return cmpErr(err, fault.New(fault.Conflict, "another agency has taken over already"))
+		}
+		_, err = audit.Append(ctx, tx, audit.Event{Kind: "registry.agency.succeed", Actor: actor,
+			Object: "agency:" + agency, Data: map[string]any{"successor": successor}})
+		return err
+	})
+	if err == nil {
+		r.changed()
+	}
+	return wrap("succeed agency", err)
+}
+
+// checkSuccession follows the chain from successor, which must exist and must not
+// lead back to agency.
+func checkSuccession(ctx context.Context, tx db.Tx, agency, successor string) error {
+	for next := successor; ; {
+		if next == agency {
+			return fault.New(fault.Invalid, "an agency cannot succeed itself")
+		}
+		found, err := agencies(ctx, tx, next)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrAgency
+		}
+		if next = found[0].Successor; next == "" {
+			return nil
+		}
+	}
+}
+
+// Authorize lets an agency issue licences of a type and reports whether that was
+// new. It fails with kind NotFound for an unknown agency, Invalid for an area
+// outside the agency's or dates out of order, and Conflict if the same authority
+// begins at the same moment with another end.
+func (r *Registry) Authorize(ctx context.Context, actor string, a Authority) (created bool, err error) {
+	if err := checkAuthority(a); err != nil {
+		return false, err
+	}
+	event := audit.Event{Kind: "registry.agency.authorize", Actor: actor, Object: "agency:" + a.Agency, Data: map[string]any{
+		"type": a.Type, "area": a.Area, "from": a.From.Unix(), "until": a.Until.Unix(),
+	}}
+	err = r.db.Update(ctx, func(tx db.Tx) error {
+		found, err := agencies(ctx, tx, a.Agency)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrAgency
+		}
+		if !Covers(found[0].Area, a.Area) {
+			return fault.InvalidInput("the authority is not as it should be",
+				fault.Problem{Path: "/area", Message: "is outside the agency's area"})
+		}
+		created, err = insert(ctx, tx, event, `INSERT INTO registry_authorities (agency, type, area, starts, ends, created)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+			a.Agency, a.Type, a.Area, db.Micros(a.From), db.Micros(a.Until), db.Micros(r.now()))
+		if err != nil {
+			return err
+		}
+		if created {
+			return bump(ctx, tx)
+		}
+		return sameEnd(ctx, tx, a)
+	})
+	if created && err == nil {
+		r.changed()
+	}
+	return created && err == nil, wrap("authorize agency", err)
+}
+
+func sameEnd(ctx context.Context, tx db.Tx, a Authority) error {
+	var until int64
+	if err := tx.QueryRowContext(ctx, `SELECT ends FROM registry_authorities
+		WHERE agency = $1 AND type = $2 AND area = $3 AND starts = $4`,
+		a.Agency, a.Type, a.Area, db.Micros(a.From)).Scan(&until); err != nil {
+		return err
+	}
+	if until != db.Micros(a.Until) {
+		return conflict("the authority")
+	}
+	return nil
+}
+
+func checkAuthority(a Authority) error {
+	c := checker{}
+	c.add("/agency", slug(a.Agency))
+	c.add("/type", slug(a.Type))
+	c.add("/area", CheckArea(a.Area))
+	if a.From.Unix() <= 0 || a.From.Nanosecond() != 0 || a.Until.Nanosecond() != 0 || a.Until.Year() > 9999 {
+		c.problem("/from", "from and until are whole seconds between 1970 and 9999")
+	}
+	if !a.Until.After(a.From) {
+		c.problem("/until", "is not after from")
+	}
+	return c.fault("the authority is not as it should be")
+}
+
+// FindAgency returns the agency with the given id, or ErrAgency. The answer may
+// be a second old.
+func (r *Registry) FindAgency(ctx context.Context, id string) (Agency, error) {
+	v, err := r.current(ctx, viewAge)
+	if err != nil {
+		return Agency{}, wrap("find agency", err)
+	}
+	i, ok := slices.BinarySearchFunc(v.agencies, id, func(a Agency, id string) int { return compare(a.ID, id) })
+	if !ok {
+		return Agency{}, ErrAgency
+	}
+	return v.agencies[i], nil
+}
+
+// ListAgencies returns every agency in the order of their ids, as of now.
+func (r *Registry) ListAgencies(ctx context.Context) ([]Agency, error) {
+	v, err := r.current(ctx, 0)
+	if err != nil {
+		return nil, wrap("list agencies", err)
+	}
+	return slices.Clone(v.agencies), nil
+}
+
+// ListAuthorities returns every authority ever given, past ones too, ordered by
+// agency, type, area and beginning, as of now.
+func (r *Registry) ListAuthorities(ctx context.Context) ([]Authority, error) {
+	v, err := r.current(ctx, 0)
+	if err != nil {
+		return nil, wrap("list authorities", err)
+	}
+	return slices.Clone(v.authorities), nil
+}
+
+// MayIssue reports whether the agency has authority at that moment for licences
+// of the type in the area. The answer may be a second old.
+func (r *Registry) MayIssue(ctx context.Context, agency, licenseType, area string, at time.Time) (bool, error) {
+	v, err := r.current(ctx, viewAge)
+	if err != nil {
+		return false, wrap("check authority", err)
+	}
+	for _, a := range v.byAgency[agencyType{agency, licenseType}] {
+		if Covers(a.Area, area) && !at.Before(a.From) && at.Before(a.Until) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
