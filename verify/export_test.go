@@ -1,0 +1,4 @@
+package verify
+
+// Sentences lets the tests hold the reasons against the vectors.
+var Sentences = sentences
