@@ -1,0 +1,228 @@
+package ca
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signet-city/signet/ca/lint"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/keys"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Owner is the owner of the keys that serve the whole city: trust-list and status
+// signers, checkpoints and TLS.
+const Owner = "city"
+
+// Root is the issuer of the issuing CAs' certificates.
+const Root = "root"
+
+// Agencies finds agencies. The registry provides it.
+type Agencies interface {
+	FindAgency(ctx context.Context, id string) (registry.Agency, error)
+}
+
+// Options are what Open needs. DB, Ring, Agencies and BaseURL are required.
+type Options struct {
+	DB          *db.DB
+	Ring        *keys.Ring
+	Agencies    Agencies
+	BaseURL     string                // plain http, no path: stands in certificates
+	Tokens      web.TokenChecker      // nil: Mount leaves out the administration
+	Instance    byte                  // first byte of serial numbers, 1 to 127; 0 means 1
+	CRLLifetime time.Duration         // 0 means 24 hours; a CRL is renewed after half of it
+	Now         func() time.Time      // nil means time.Now
+	Logger      *slog.Logger          // nil discards
+	Registerer  prometheus.Registerer // nil: metrics are not registered
+}
+
+// CA is the authority of one city, safe for concurrent use.
+type CA struct {
+	db       *db.DB
+	ring     *keys.Ring
+	agencies Agencies
+	base     string
+	tokens   web.TokenChecker
+	instance byte
+	crlLife  time.Duration
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+	random   io.Reader
+	linter   *lint.Linter
+
+	plan      Ceremony
+	root      *x509.Certificate
+	statement []byte
+	issuers   map[string]Issuer
+
+	jobs   sync.Map // *x509.CertificateRequest → *job, while it is being issued
+	shards shards
+	kick   chan struct{} // a revocation waits for its CRL
+
+	mu      sync.Mutex         // guards signers
+	signers map[string]*signer // by key id; old ones stay, for their CRLs
+}
+
+// Issuer is an issuing CA of the city: its place, not its key.
+type Issuer struct {
+	ID    string
+	Level registry.Level
+	Area  string // GB/T 2260
+}
+
+// ErrNoCity is returned by Open where no ceremony was finished.
+var ErrNoCity = fault.New(fault.NotFound, "no ceremony was held here: run signet init")
+
+// Open returns the authority of the city kept in o.DB. It fails with ErrNoCity if
+// there is none.
+func Open(ctx context.Context, o Options) (*CA, error) {
+	if o.DB == nil || o.Ring == nil || o.Agencies == nil {
+		return nil, errors.New("open ca: a database, a keyring and a registry are required")
+	}
+	if err := checkBase(o.BaseURL); err != nil {
+		return nil, err
+	}
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime,
+		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
+	c.setDefaults()
+	var err error
+	if c.metrics, err = newMetrics(o.Registerer); err != nil {
+		return nil, fmt.Errorf("open ca: %w", err)
+	}
+	if c.linter, err = lint.New(); err != nil {
+		return nil, fmt.Errorf("open ca: %w", err)
+	}
+	if err := c.load(ctx); err != nil {
+		return nil, fmt.Errorf("open ca: %w", err)
+	}
+	for id := range c.issuers {
+		if _, err := c.active(ctx, id); err != nil {
+			return nil, fmt.Errorf("open ca: issuer %s: %w", id, err)
+		}
+	}
+	return c, nil
+}
+
+func (c *CA) setDefaults() {
+	if c.instance == 0 {
+		c.instance = 1
+	}
+	if c.crlLife == 0 {
+		c.crlLife = 24 * time.Hour
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// load reads what the ceremony left.
+func (c *CA) load(ctx context.Context) error {
+	var s state
+	err := c.db.Read(ctx, func(tx db.Tx) (err error) {
+		if s, err = readState(ctx, tx); err != nil {
+			return err
+		}
+		c.issuers, err = readIssuers(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.plan, err = ParseCeremony(s.plan); err != nil {
+		return fmt.Errorf("stored ceremony: %w", err)
+	}
+	if c.root, err = x509.ParseCertificate(s.root); err != nil {
+		return fmt.Errorf("stored root: %w", err)
+	}
+	c.statement = s.statement
+	return nil
+}
+
+// checkBase accepts scheme http and a host, and nothing behind it.
+func checkBase(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" || u.Host == "" || u.User != nil || s != "http://"+u.Host || strings.ToLower(s) != s {
+		return fault.New(fault.Invalid, "the base address of the CA must be http://HOST or http://HOST:PORT")
+	}
+	return nil
+}
+
+// Addresses that stand in certificates.
+func crlURL(base, issuer string, shard int64) string {
+	return fmt.Sprintf("%s/ca/%s/crl/%d.crl", base, issuer, shard)
+}
+
+// caURL names the certificate by its key: after a rotation the older ones must
+// still find theirs.
+func caURL(base, issuer string, cert *x509.Certificate) string {
+	return fmt.Sprintf("%s/ca/%s/%x.crt", base, issuer, cert.SubjectKeyId)
+}
+
+// RootCertificate returns the root, which every verifier pins.
+func (c *CA) RootCertificate() *x509.Certificate { return c.root }
+
+// RootStatement returns the signed statement that the root made in the ceremony.
+func (c *CA) RootStatement() []byte { return append([]byte(nil), c.statement...) }
+
+// Plan returns the reviewed file that the ceremony followed.
+func (c *CA) Plan() Ceremony { return c.plan }
+
+// Issuers returns the issuing CAs by their ids.
+func (c *CA) Issuers() map[string]Issuer {
+	m := make(map[string]Issuer, len(c.issuers))
+	for id, i := range c.issuers {
+		m[id] = i
+	}
+	return m
+}
+
+// Run publishes CRLs as they change or grow old, renews the city's own
+// certificates and marks abandoned intents, until ctx ends. Any number of replicas
+// may run it.
+func (c *CA) Run(ctx context.Context) error {
+	const poll, slow = 2 * time.Second, time.Minute
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	var last time.Time
+	for {
+		if err := c.PublishCRLs(ctx); err != nil && ctx.Err() == nil {
+			c.log.ErrorContext(ctx, "publish CRLs", slog.Any("cause", err))
+		}
+		if now := c.now(); now.Sub(last) >= slow {
+			last = now
+			c.maintain(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-c.kick:
+		}
+	}
+}
+
+func (c *CA) maintain(ctx context.Context) {
+	if _, err := c.Recover(ctx); err != nil && ctx.Err() == nil {
+		c.log.ErrorContext(ctx, "recover intents", slog.Any("cause", err))
+	}
+	if err := c.RenewServices(ctx); err != nil && ctx.Err() == nil {
+		c.log.ErrorContext(ctx, "renew service certificates", slog.Any("cause", err))
+	}
+}

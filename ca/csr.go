@@ -1,0 +1,113 @@
+package ca
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"slices"
+
+	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// MaxCSR bounds a certificate request, PEM or DER, in bytes.
+const MaxCSR = 16 << 10
+
+// What a request may ask for without being refused. Nothing of it is copied: the
+// profile decides.
+var (
+	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
+	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
+	oidSubjectKeyID     = asn1.ObjectIdentifier{2, 5, 29, 14}
+)
+
+// signatures are the algorithms that prove possession. Go would also take SHA-1
+// in requests.
+var signatures = []x509.SignatureAlgorithm{x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512, x509.PureEd25519,
+	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA, x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS}
+
+func badCSR(why string) error { return fault.New(fault.Invalid, "the certificate request "+why) }
+
+// ParseCSR reads a certificate request (RFC 2986) in DER, or as the one block of a
+// PEM file, for a certificate of the given profile. It fails with kind TooLarge
+// beyond MaxCSR, and with kind Invalid for anything that is not one whole request,
+// a key that the profile does not accept, a signature that does not prove
+// possession of the key, and a wish that would not be fulfilled: being a CA, other
+// uses, names, foreign extensions.
+func ParseCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
+	if len(b) > MaxCSR {
+		return nil, fault.New(fault.TooLarge, fmt.Sprintf("the certificate request is larger than %d bytes", MaxCSR))
+	}
+	der, err := unwrapCSR(b)
+	if err != nil {
+		return nil, err
+	}
+	r, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, fault.Wrap(fault.Invalid, "the certificate request is no PKCS #10 in DER", err)
+	}
+	if r.Version != 0 {
+		return nil, badCSR("is not of version 1")
+	}
+	if err := profile.CheckKey(kind, r.PublicKey); err != nil {
+		return nil, badCSR("has a key that is refused: " + err.Error())
+	}
+	if err := checkWishes(r.Extensions); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(signatures, r.SignatureAlgorithm) {
+		return nil, badCSR("is signed with an algorithm that is not accepted")
+	}
+	if err := r.CheckSignature(); err != nil {
+		return nil, fault.Wrap(fault.Invalid, "the certificate request does not prove possession of its key", err)
+	}
+	return r, nil
+}
+
+// unwrapCSR takes the DER out of a PEM file that holds one request and nothing
+// else.
+func unwrapCSR(b []byte) ([]byte, error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN")) {
+		return b, nil
+	}
+	block, rest := pem.Decode(b)
+	switch {
+	case block == nil:
+		return nil, badCSR("is no PEM")
+	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
+		return nil, badCSR("is PEM of another type")
+	case len(block.Headers) > 0 || len(bytes.TrimSpace(rest)) > 0 || bytes.Count(b, []byte("-----BEGIN")) > 1:
+		return nil, badCSR("has something beside its one PEM block")
+	}
+	return block.Bytes, nil
+}
+
+// checkWishes refuses every extension that asks for more than a profile gives.
+func checkWishes(extensions []pkix.Extension) error {
+	seen := map[string]bool{}
+	for _, e := range extensions {
+		if seen[e.Id.String()] {
+			return badCSR("has an extension twice: " + e.Id.String())
+		}
+		seen[e.Id.String()] = true
+		switch {
+		case e.Id.Equal(oidBasicConstraints):
+			if !bytes.Equal(e.Value, []byte{0x30, 0x00}) { // an empty sequence: CA:FALSE in DER
+				return badCSR("asks to become a CA")
+			}
+		case e.Id.Equal(oidKeyUsage):
+			// Bit 0 is digitalSignature, bit 1 contentCommitment (RFC 5280 section 4.2.1.3).
+			var bits asn1.BitString
+			if rest, err := asn1.Unmarshal(e.Value, &bits); err != nil || len(rest) > 0 || bits.BitLength < 1 || bits.BitLength > 2 {
+				return badCSR("asks for another key usage than signatures")
+			}
+		case e.Id.Equal(oidSubjectKeyID):
+		default:
+			return badCSR("asks for an extension that is not given: " + e.Id.String())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/smallstep/certificates/authority/provisioner"
+
+	"github.com/signet-city/signet/ca/lint"
+	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/keys"
+	"github.com/signet-city/signet/internal/registry"
+)
+
+// How far from now a validity may begin. Further back would let a certificate
+// claim signatures made before it.
+const (
+	maxBackdate = time.Hour
+	maxAhead    = 366 * 24 * time.Hour
+)
+
+// Request asks for one certificate. The key is proved by a CSR or, for keys at
+// hand, by signing one with Key.
+type Request struct {
+	Profile profile.Kind // PermitSigning for an agency; OCSP and TLS for the city's own
+	Agency  string       // whose; "" for the city's own
+	Issuer  string       // "" for the agency's; the city's own must name it
+
+	CSR []byte        // PEM or DER; for agencies only
+	Key crypto.Signer // or the key itself
+
+	Hosts     []string  // of TLS
+	NotBefore time.Time // zero: now
+	NotAfter  time.Time // zero: the profile's usual lifetime; never beyond the issuer's
+
+	Actor          string
+	IdempotencyKey string // "" for none; with one, the same actor's same request is answered with the same certificate
+}
+
+var errUnderWay = fault.New(fault.Unavailable, "this certificate is being made, try again")
+
+// Issue makes a certificate. It fails with kind Invalid or TooLarge for a request
+// that cannot be fulfilled, NotFound for an unknown agency or issuer, Denied when
+// the issuer may not certify the agency, Conflict when the idempotency key was
+// used for another request or the subject's key for another subject, and
+// Unavailable when the same request is under way or the issuer's key is away.
+func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {
+	cert, err := c.issue(ctx, r)
+	c.metrics.count(r.Profile, err)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("issue certificate: %w", err)
+	}
+	return cert, nil
+}
+
+func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
+	if err := checkRequest(&r); err != nil {
+		return Certificate{}, err
+	}
+	subject, err := c.place(ctx, &r)
+	if err != nil {
+		return Certificate{}, err
+	}
+	csr, err := proof(r)
+	if err != nil {
+		return Certificate{}, err
+	}
+	hash, err := r.hash(csr.PublicKey)
+	if err != nil {
+		return Certificate{}, err
+	}
+	if old, err := c.repeated(ctx, r, hash); err != nil || old.Serial != "" {
+		return old, err
+	}
+	s, err := c.active(ctx, r.Issuer)
+	if err != nil {
+		return Certificate{}, err
+	}
+	template, row, err := c.template(ctx, r, subject, csr.PublicKey, s)
+	if err != nil {
+		return Certificate{}, err
+	}
+	row.requestHash = hash
+	return c.sign(ctx, s, csr, template, row)
+}
+
+// IssuePermitSigning certifies a staged permit key of the ring for its agency. It
+// may be repeated: a key gets one certificate. The caller attaches it
+// (keys.Ring.Certify).
+func (c *CA) IssuePermitSigning(ctx context.Context, agency string, key keys.Key, actor string) (Certificate, error) {
+	if key.Purpose != keys.PurposePermit || key.Owner != agency || key.State != keys.Staged {
+		return Certificate{}, fault.New(fault.Conflict, "the key is no staged permit key of this agency")
+	}
+	signer, err := c.ring.Signer(ctx, key.ID)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("issue permit certificate: %w", err)
+	}
+	return c.Issue(ctx, Request{Profile: profile.PermitSigning, Agency: agency, Key: signer, Actor: actor, IdempotencyKey: "key:" + key.ID})
+}
+
+// checkRequest looks at what needs no database. A CSR is only for agencies' permit
+// keys: hosts that a stranger names are not proved here.
+func checkRequest(r *Request) error {
+	switch {
+	case r.Profile != profile.PermitSigning && r.Profile != profile.OCSP && r.Profile != profile.TLS:
+		return fault.New(fault.Invalid, "certificates of this profile are not issued on request")
+	case (r.Profile == profile.PermitSigning) != (r.Agency != ""):
+		return fault.New(fault.Invalid, "an agency gets permit certificates, and nobody else does")
+	case (r.CSR == nil) == (r.Key == nil):
+		return fault.New(fault.Invalid, "a certificate needs either a certificate request or a key")
+	case r.CSR != nil && r.Agency == "":
+		return fault.New(fault.Invalid, "the city's own certificates are for keys of its keyring")
+	case !isText(r.Actor, 1, 128) || !isText(r.IdempotencyKey, 0, 128):
+		return fault.New(fault.Invalid, "the actor, or the idempotency key, is missing, too long or not printable")
+	}
+	return nil
+}
+
+func isText(s string, least, most int) bool {
+	if len(s) < least || len(s) > most || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// place finds the issuer and the subject of a request.
+func (c *CA) place(ctx context.Context, r *Request) (profile.Subject, error) {
+	switch r.Profile {
+	case profile.OCSP:
+		is, ok := c.plan.issuer(r.Issuer)
+		if !ok {
+			return profile.Subject{}, fault.New(fault.NotFound, "no such issuer")
+		}
+		return c.plan.subject(ocspName(is)), nil
+	case profile.TLS:
+		if err := profile.CheckHosts(r.Hosts); err != nil {
+			return profile.Subject{}, fault.New(fault.Invalid, err.Error())
+		}
+		return c.plan.subject(r.Hosts[0]), nil
+	}
+	a, err := c.agencies.FindAgency(ctx, r.Agency)
+	if err != nil {
+		return profile.Subject{}, err
+	}
+	issuer, err := c.issuerOf(a)
+	if err != nil {
+		return profile.Subject{}, err
+	}
+	if r.Issuer != "" && r.Issuer != issuer {
+		return profile.Subject{}, errForeignAgency
+	}
+	r.Issuer = issuer
+	return profile.Subject{Organization: a.NameZH, USCC: a.USCC, CommonName: a.NameZH}, nil
+}
+
+// ocspName is the common name of an issuer's OCSP signer.
+func ocspName(is IssuerPlan) string { return is.ID + " OCSP" }
+
+func (c *Ceremony) issuer(id string) (IssuerPlan, bool) {
+	for _, is := range c.Issuers {
+		if is.ID == id {
+			return is, true
+		}
+	}
+	return IssuerPlan{}, false
+}
+
+var errForeignAgency = fault.New(fault.Denied, "this issuer does not certify this agency")
+
+// issuerOf returns the issuer of an agency: the one of its own level and area,
+// whatever the registry says beside that. Districts are kept apart here, because
+// verifiers do not do it by name constraints.
+func (c *CA) issuerOf(a registry.Agency) (string, error) {
+	is, ok := c.issuers[a.Issuer]
+	if !ok || is.Level != a.Level || is.Area != a.Area {
+		return "", errForeignAgency
+	}
+	return is.ID, nil
+}
+
+// proof returns the request that proves possession of the key.
+func proof(r Request) (*x509.CertificateRequest, error) {
+	if r.CSR != nil {
+		return ParseCSR(r.Profile, r.CSR)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, r.Key)
+	if err != nil {
+		return nil, fmt.Errorf("prove possession: %w", err)
+	}
+	return ParseCSR(r.Profile, der)
+}
+
+// hash names what is asked for: repeated under one idempotency key it must be the
+// same. Times that default to now do not count.
+func (r *Request) hash(pub crypto.PublicKey) ([]byte, error) {
+	key, err := hashKey(pub)
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.New()
+	parts := []string{string(r.Profile), r.Agency, r.Issuer, string(key), r.NotBefore.UTC().String(), r.NotAfter.UTC().String()}
+	for _, p := range append(parts, r.Hosts...) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write([]byte(p))
+	}
+	return h.Sum(nil), nil
+}
+
+// repeated returns what the actor got for the same idempotency key before, a
+// certificate without serial for nothing.
+func (c *CA) repeated(ctx context.Context, r Request, hash []byte) (Certificate, error) {
+	if r.IdempotencyKey == "" {
+		return Certificate{}, nil
+	}
+	var old Certificate
+	err := c.db.Read(ctx, func(tx db.Tx) (err error) {
+		old, err = findCertificate(ctx, tx, `actor = $1 AND request_key = $2`, r.Actor, r.IdempotencyKey)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Certificate{}, nil
+	case err != nil:
+		return Certificate{}, fmt.Errorf("find earlier request: %w", err)
+	case !bytes.Equal(old.requestHash, hash):
+		return Certificate{}, fault.New(fault.Conflict, "the idempotency key was used for another request")
+	case old.Status == Intent && c.stale(old):
+		c.abandon(ctx, &old)
+		return Certificate{}, nil
+	case old.Status == Intent:
+		return Certificate{}, errUnderWay
+	}
+	return old, nil
+}
+
+// template returns the unsigned certificate and its row.
+func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, pub crypto.PublicKey, s *signer) (*x509.Certificate, Certificate, error) {
+	now := c.now()
+	if r.NotBefore.IsZero() {
+		r.NotBefore = now
+	}
+	if r.NotBefore.Before(now.Add(-maxBackdate)) || r.NotBefore.After(now.Add(maxAhead)) {
+		return nil, Certificate{}, fault.New(fault.Invalid, "the validity begins too long ago or too far ahead")
+	}
+	if now.After(s.cert.NotAfter) {
+		return nil, Certificate{}, fault.New(fault.Unavailable, "the issuer's certificate has expired")
+	}
+	serial, err := profile.NewSerial(c.instance, c.random)
+	if err != nil {
+		return nil, Certificate{}, err
+	}
+	shard, url, err := c.nextShard(ctx, s)
+	if err != nil {
+		return nil, Certificate{}, err
+	}
+	t, err := profile.Template(profile.Request{Kind: r.Profile, Subject: subject, Public: pub, Serial: serial, NotBefore: r.NotBefore,
+		NotAfter: r.NotAfter, Hosts: r.Hosts, CRL: url, CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
+	if err != nil {
+		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())
+	}
+	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
+	row.Agency, row.Actor, row.requestKey = r.Agency, r.Actor, r.IdempotencyKey
+	return t, row, err
+}
+
+// newRow describes a template.
+func newRow(t *x509.Certificate, kind profile.Kind, issuer, issuerKey string, shard int64) (Certificate, error) {
+	key, err := hashKey(t.PublicKey)
+	return Certificate{Serial: profile.SerialString(t.SerialNumber), Issuer: issuer, IssuerKey: issuerKey, Shard: shard, Profile: kind,
+		Subject: t.Subject.CommonName, Status: Intent, NotBefore: t.NotBefore, NotAfter: t.NotAfter, keyHash: key, requestHash: []byte{}}, err
+}
+
+// sign takes a template through the issuer's authority. The authority builds a
+// certificate of its own from the request; the enforcer replaces all of it.
+func (c *CA) sign(ctx context.Context, s *signer, csr *x509.CertificateRequest, template *x509.Certificate, row Certificate) (Certificate, error) {
+	j := &job{ctx: ctx, kind: row.Profile, row: row}
+	c.jobs.Store(csr, j)
+	defer c.jobs.Delete(csr)
+	_, err := s.authority.SignWithContext(ctx, csr, provisioner.SignOptions{},
+		provisioner.CertificateEnforcerFunc(func(cert *x509.Certificate) error {
+			*cert = *template
+			return nil
+		}))
+	if err != nil {
+		return Certificate{}, cmpErr(j.err, err)
+	}
+	return j.row, nil
+}
+
+// lintFault tells the caller which rules are broken: what a template of ours
+// breaks comes from the caller's key or names.
+func lintFault(err error) error {
+	broken, ok := errors.AsType[*lint.Error](err)
+	if !ok {
+		return err
+	}
+	var p problems
+	for _, f := range broken.Findings {
+		p.add("", "breaks the rule "+f.Rule)
+	}
+	return fmt.Errorf("%w", fault.InvalidInput("the certificate may not be issued", p...))
+}
+
+// checkKeyUse refuses a key that is known to be stolen, or that another subject or
+// another purpose has a certificate for.
+func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
+	var n int64
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'
+		AND (agency <> $2 OR profile <> $3 OR (status = 'revoked' AND reason = $4))`,
+		row.keyHash, row.Agency, string(row.Profile), int64(KeyCompromise)).Scan(&n)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return fault.New(fault.Conflict, "this key is compromised, or serves another subject or purpose already")
+	}
+	return nil
+}
+
+// abandon gives up an intent. If that fails too, Recover will do it.
+func (c *CA) abandon(ctx context.Context, row *Certificate) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), authTimeout)
+	defer cancel()
+	err := c.db.Update(ctx, func(tx db.Tx) error {
+		_, err := storeAbandoned(ctx, tx, row, c.now())
+		return err
+	})
+	if err != nil {
+		c.log.WarnContext(ctx, "intent not abandoned yet", slog.String("serial", row.Serial), slog.Any("cause", err))
+	}
+}

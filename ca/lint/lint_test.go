@@ -1,0 +1,408 @@
+package lint_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"io"
+	"math/big"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/signet-city/signet/ca/lint"
+	"github.com/signet-city/signet/ca/profile"
+)
+
+const uscc = "91350100M000100Y43" // the specimen of GB 32100-2015
+
+var start = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+// authority is a CA with its key.
+type authority struct {
+	cert *x509.Certificate
+	key  crypto.Signer
+}
+
+// pki is a root, an issuer below it and a linter.
+type pki struct {
+	root, issuer authority
+	linter       *lint.Linter
+}
+
+func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func request(t testing.TB, kind profile.Kind, name string, pub crypto.PublicKey) profile.Request {
+	t.Helper()
+	serial, err := profile.NewSerial(1, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := profile.Request{Kind: kind, Subject: profile.Subject{Organization: "江城市教育局", USCC: uscc, CommonName: name}, Public: pub, Serial: serial, NotBefore: start}
+	if kind != profile.Root {
+		r.CRL, r.CAIssuers = "http://city.example/ca/city/crl/1.crl", "http://city.example/ca/city/ca.crt"
+	}
+	if kind == profile.TLS {
+		r.Hosts = []string{"localhost", "127.0.0.1"}
+	}
+	return r
+}
+
+func newPKI(t testing.TB, rootCurve, issuerCurve elliptic.Curve) pki {
+	t.Helper()
+	linter, err := lint.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pki{linter: linter}
+	p.root.key, p.issuer.key = ecKey(t, rootCurve), ecKey(t, issuerCurve)
+	p.root.cert = p.sign(t, request(t, profile.Root, "Root", p.root.key.Public()), authority{key: p.root.key})
+	p.issuer.cert = p.sign(t, request(t, profile.Issuer, "Issuer", p.issuer.key.Public()), p.root)
+	return p
+}
+
+// sign goes the whole way: template, lint, token, signature.
+func (p pki) sign(t testing.TB, r profile.Request, by authority) *x509.Certificate {
+	t.Helper()
+	template, err := profile.Template(r, by.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := p.linter.Check(r.Kind, template, by.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := by.cert
+	if parent == nil {
+		parent = template
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, template.PublicKey, token.Signer(by.key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sha256.Sum256(c.RawTBSCertificate) != token.Hash() || !bytes.Equal(c.RawTBSCertificate, token.TBS()) {
+		t.Fatal("what was signed is not what was linted")
+	}
+	return c
+}
+
+func TestGoodCertificatesPassEveryRule(t *testing.T) {
+	_, ed, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, curves := range [][2]elliptic.Curve{{elliptic.P256(), elliptic.P256()}, {elliptic.P384(), elliptic.P256()}, {elliptic.P256(), elliptic.P384()}} {
+		p := newPKI(t, curves[0], curves[1])
+		for _, kind := range []profile.Kind{profile.PermitSigning, profile.OCSP, profile.TLS} {
+			c := p.sign(t, request(t, kind, "Leaf", ecKey(t, elliptic.P256()).Public()), p.issuer)
+			if err := c.CheckSignatureFrom(p.issuer.cert); err != nil {
+				t.Error(err)
+			}
+			if found := p.linter.Certificate(kind, c, p.issuer.cert); len(found) > 0 {
+				t.Errorf("%s: %v", kind, found)
+			}
+		}
+		p.sign(t, request(t, profile.PermitSigning, "Ed25519", ed.Public()), p.issuer)
+	}
+}
+
+// mutation is a bad case of one rule: a template changed after it was made.
+type mutation struct {
+	rule   string
+	name   string
+	kind   profile.Kind
+	change func(t *testing.T, p pki, c *x509.Certificate)
+}
+
+func extension(oid asn1.ObjectIdentifier, critical bool, value []byte) pkix.Extension {
+	return pkix.Extension{Id: oid, Critical: critical, Value: value}
+}
+
+var mutations = []mutation{
+	{"addresses", "OCSP responder", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = []string{"http://city.example/ocsp"} }},
+	{"addresses", "no CRL", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.CRLDistributionPoints = nil }},
+	{"addresses", "https", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.CRLDistributionPoints = []string{"https://city.example/1.crl"}
+	}},
+	{"addresses", "two issuers", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.IssuingCertificateURL = append(c.IssuingCertificateURL, "http://b.example/")
+	}},
+	{"addresses", "root that points", profile.Root, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.CRLDistributionPoints = []string{"http://city.example/1.crl"}
+	}},
+	{"basic", "leaf as CA", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.IsCA = true }},
+	{"basic", "no constraints", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.BasicConstraintsValid, c.MaxPathLen = false, 0 }},
+	{"basic", "issuer without depth", profile.Issuer, func(_ *testing.T, _ pki, c *x509.Certificate) { c.MaxPathLen, c.MaxPathLenZero = -1, false }},
+	{"extensions", "foreign", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{extension(asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 99999, 1}, false, []byte{5, 0})}
+	}},
+	{"extensions", "critical no-check", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{extension(profile.OIDNoCheck, true, []byte{5, 0})}
+	}},
+	{"extensions", "lacking no-check", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) { c.ExtraExtensions = nil }},
+	{"extensions", "policy", profile.PermitSigning, func(t *testing.T, _ pki, c *x509.Certificate) {
+		oid, err := x509.OIDFromInts([]uint64{1, 2, 156, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Policies = []x509.OID{oid}
+	}},
+	{"hosts", "permit key with a host", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.DNSNames = []string{"city.example"} }},
+	{"hosts", "wildcard", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.DNSNames = []string{"*.city.example"} }},
+	{"hosts", "URI", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.URIs = []*url.URL{{Scheme: "spiffe", Host: "city"}}
+	}},
+	{"hosts", "none", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }},
+	{"identifiers", "another key's", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.SubjectKeyId = bytes.Repeat([]byte{1}, 20) }},
+	{"identifiers", "root with another's", profile.Root, func(_ *testing.T, p pki, c *x509.Certificate) { c.AuthorityKeyId = p.root.cert.SubjectKeyId }},
+	{"issuer", "its issuer's name", profile.PermitSigning, func(_ *testing.T, p pki, c *x509.Certificate) {
+		c.RawSubject = p.issuer.cert.RawSubject
+	}},
+	{"issuer", "weaker hash", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 }},
+	{"key", "small curve", profile.PermitSigning, func(t *testing.T, _ pki, c *x509.Certificate) { rekey(t, c, ecKey(t, elliptic.P224()).Public()) }},
+	{"key", "its issuer's", profile.PermitSigning, func(t *testing.T, p pki, c *x509.Certificate) { rekey(t, c, p.issuer.key.Public()) }},
+	{"serial", "short", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.SerialNumber = big.NewInt(42) }},
+	{"serial", "21 octets", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.SerialNumber = new(big.Int).SetBit(new(big.Int), 159, 1)
+	}},
+	{"subject", "no identifier", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.ExtraNames = nil }},
+	{"subject", "foreign register", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: profile.OIDOrganizationIdentifier, Value: "VATDE-123"}}
+	}},
+	{"subject", "wrong check character", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.Subject.ExtraNames = []pkix.AttributeTypeAndValue{{Type: profile.OIDOrganizationIdentifier, Value: "NTRCN-91350100M000100Y44"}}
+	}},
+	{"subject", "other country", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.Country = []string{"DE"} }},
+	{"subject", "foreign attribute", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.OrganizationalUnit = []string{"x"} }},
+	{"usage", "permit key that signs certificates", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }},
+	{"usage", "permit key for TLS", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}},
+	{"usage", "any use", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageAny)
+	}},
+	{"usage", "odd no-check", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{extension(profile.OIDNoCheck, false, []byte{4, 0})}
+	}},
+	{"validity", "no time at all", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.NotAfter = c.NotBefore }},
+	{"validity", "leaf outliving its issuer", profile.OCSP, func(_ *testing.T, p pki, c *x509.Certificate) {
+		c.NotAfter = p.issuer.cert.NotAfter.Add(time.Second)
+		c.NotBefore = c.NotAfter.AddDate(0, 0, -30)
+	}},
+	{"validity", "leaf before its issuer", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) { c.NotBefore = c.NotBefore.Add(-time.Second) }},
+	{"validity", "too long", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(2, 0, 0) }},
+}
+
+func rekey(t *testing.T, c *x509.Certificate, pub crypto.PublicKey) {
+	t.Helper()
+	c.PublicKey = pub
+	var err error
+	if c.SubjectKeyId, err = profile.KeyID(pub); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEachRuleCatchesItsBadCases(t *testing.T) {
+	p := newPKI(t, elliptic.P256(), elliptic.P256())
+	for _, m := range mutations {
+		t.Run(m.rule+"/"+m.name, func(t *testing.T) {
+			by := p.issuer
+			if m.kind == profile.Issuer {
+				by = p.root
+			} else if m.kind == profile.Root {
+				by = authority{}
+			}
+			template, err := profile.Template(request(t, m.kind, "Leaf", ecKey(t, elliptic.P256()).Public()), by.cert)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.linter.Check(m.kind, template, by.cert); err != nil {
+				t.Fatalf("bad before it was changed: %v", err)
+			}
+			m.change(t, p, template)
+			token, err := p.linter.Check(m.kind, template, by.cert)
+			if token != nil {
+				t.Fatal("a token was given")
+			}
+			broken, ok := errors.AsType[*lint.Error](err)
+			if !ok {
+				t.Fatalf("%v is not about rules", err)
+			}
+			if !slices.ContainsFunc(broken.Findings, func(f lint.Finding) bool { return f.Rule == m.rule }) {
+				t.Errorf("rule %s is content; found %v", m.rule, err)
+			}
+		})
+	}
+	for _, name := range lint.OwnRules() {
+		if !slices.ContainsFunc(mutations, func(m mutation) bool { return m.rule == name }) {
+			t.Errorf("rule %s has no bad case", name)
+		}
+	}
+}
+
+// TestRulesSeeTheIssuer covers what no template can show: the wrong parent.
+func TestRulesSeeTheIssuer(t *testing.T) {
+	p, other := newPKI(t, elliptic.P256(), elliptic.P256()), newPKI(t, elliptic.P256(), elliptic.P256())
+	c := p.sign(t, request(t, profile.PermitSigning, "Leaf", ecKey(t, elliptic.P256()).Public()), p.issuer)
+	tests := []struct {
+		name   string
+		kind   profile.Kind
+		issuer *x509.Certificate
+		rule   string
+	}{
+		{"another issuer of the same name", profile.PermitSigning, other.issuer.cert, "identifiers"},
+		{"under the root", profile.PermitSigning, p.root.cert, "issuer"},
+		{"without issuer", profile.PermitSigning, nil, "issuer"},
+		{"another profile", profile.TLS, p.issuer.cert, "usage"},
+		{"unknown profile", "any", p.issuer.cert, "profile"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			found := p.linter.Certificate(tt.kind, c, tt.issuer)
+			if !slices.ContainsFunc(found, func(f lint.Finding) bool { return f.Rule == tt.rule }) {
+				t.Errorf("found %v, want rule %s", found, tt.rule)
+			}
+		})
+	}
+}
+
+func TestZlintRunsToo(t *testing.T) {
+	p := newPKI(t, elliptic.P256(), elliptic.P256())
+	r := request(t, profile.PermitSigning, "Leaf", ecKey(t, elliptic.P256()).Public())
+	template, err := profile.Template(r, p.issuer.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.Subject.Organization = []string{" leading space"}
+	_, err = p.linter.Check(r.Kind, template, p.issuer.cert)
+	broken, ok := errors.AsType[*lint.Error](err)
+	if !ok || len(broken.Findings) != 1 || broken.Findings[0].Rule != "w_subject_dn_leading_whitespace" {
+		t.Errorf("%v, want zlint's rule alone", err)
+	}
+}
+
+// counting is a key that counts its signatures.
+type counting struct {
+	crypto.Signer
+	n *atomic.Int32
+}
+
+func (c counting) Sign(r io.Reader, d []byte, o crypto.SignerOpts) ([]byte, error) {
+	c.n.Add(1)
+	return c.Signer.Sign(r, d, o)
+}
+
+func TestTokenSignsOnceAndOnlyWhatWasLinted(t *testing.T) {
+	p := newPKI(t, elliptic.P256(), elliptic.P384())
+	key := counting{p.issuer.key, new(atomic.Int32)}
+	template := func() (*x509.Certificate, *lint.Token) {
+		r := request(t, profile.PermitSigning, "Leaf", ecKey(t, elliptic.P256()).Public())
+		template, err := profile.Template(r, p.issuer.cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := p.linter.Check(r.Kind, template, p.issuer.cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return template, token
+	}
+	first, token := template()
+	second, _ := template()
+	create := func(c *x509.Certificate, token *lint.Token) error {
+		_, err := x509.CreateCertificate(rand.Reader, c, p.issuer.cert, c.PublicKey, token.Signer(key))
+		return err
+	}
+	if err := create(second, token); !errors.Is(err, lint.ErrToken) || key.n.Load() != 0 {
+		t.Errorf("another certificate: %v after %d signatures", err, key.n.Load())
+	}
+	changed := *first
+	changed.IsCA, changed.KeyUsage = true, x509.KeyUsageCertSign
+	if err := create(&changed, token); !errors.Is(err, lint.ErrToken) || key.n.Load() != 0 {
+		t.Errorf("changed after the lint: %v after %d signatures", err, key.n.Load())
+	}
+	var wg sync.WaitGroup
+	var ok atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			if err := create(first, token); err == nil {
+				ok.Add(1)
+			} else if !errors.Is(err, lint.ErrToken) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if ok.Load() != 1 || key.n.Load() != 1 {
+		t.Errorf("%d of 8 succeeded with %d signatures, want 1 and 1", ok.Load(), key.n.Load())
+	}
+	if _, err := token.Signer(key).Sign(rand.Reader, token.TBS(), crypto.Hash(0)); !errors.Is(err, lint.ErrToken) {
+		t.Errorf("spent token: %v", err)
+	}
+}
+
+func TestRevocationList(t *testing.T) {
+	p := newPKI(t, elliptic.P256(), elliptic.P256())
+	tests := []struct {
+		name   string
+		change func(*x509.RevocationList)
+		rule   string
+	}{
+		{"good", func(*x509.RevocationList) {}, ""},
+		{"odd reason", func(l *x509.RevocationList) { l.RevokedCertificateEntries[0].ReasonCode = 7 }, "e_crl_has_valid_reason_code"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			list := &x509.RevocationList{Number: big.NewInt(5), ThisUpdate: start, NextUpdate: start.AddDate(0, 0, 1),
+				RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(77), RevocationTime: start.Add(-time.Hour), ReasonCode: 1}}}
+			tt.change(list)
+			der, err := x509.CreateRevocationList(rand.Reader, list, p.issuer.cert, p.issuer.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := p.linter.RevocationList(der)
+			if tt.rule == "" && len(found) > 0 || tt.rule != "" && !slices.ContainsFunc(found, func(f lint.Finding) bool { return f.Rule == tt.rule }) {
+				t.Errorf("found %v, want %q", found, tt.rule)
+			}
+		})
+	}
+	if found := p.linter.RevocationList([]byte("no CRL")); len(found) != 1 {
+		t.Errorf("found %v", found)
+	}
+}
+
+func BenchmarkCheck(b *testing.B) {
+	p := newPKI(b, elliptic.P256(), elliptic.P256())
+	r := request(b, profile.PermitSigning, "Leaf", ecKey(b, elliptic.P256()).Public())
+	template, err := profile.Template(r, p.issuer.cert)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := p.linter.Check(r.Kind, template, p.issuer.cert); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

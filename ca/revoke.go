@@ -1,0 +1,218 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+
+	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// Reason is why a certificate was revoked: a CRLReason of RFC 5280 section 5.3.1.
+type Reason int64
+
+// The reasons that Revoke takes. There is no hold, since nothing takes one back.
+const (
+	Unspecified          Reason = 0
+	KeyCompromise        Reason = 1
+	CACompromise         Reason = 2 // of CAs alone
+	AffiliationChanged   Reason = 3
+	Superseded           Reason = 4
+	CessationOfOperation Reason = 5
+	PrivilegeWithdrawn   Reason = 9
+)
+
+var reasonNames = map[Reason]string{
+	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "cACompromise", AffiliationChanged: "affiliationChanged",
+	Superseded: "superseded", CessationOfOperation: "cessationOfOperation", PrivilegeWithdrawn: "privilegeWithdrawn",
+}
+
+// String returns the reason's name in RFC 5280.
+func (r Reason) String() string { return reasonNames[r] }
+
+// ParseReason is the inverse of String. It fails with kind Invalid for every other
+// text, and for reasons that Revoke does not take.
+func ParseReason(s string) (Reason, error) {
+	for r, name := range reasonNames {
+		if name == s {
+			return r, nil
+		}
+	}
+	return 0, errReason
+}
+
+var (
+	errSerial = fault.New(fault.Invalid, "a serial number is 1 to 20 bytes in lowercase hex")
+	errReason = fault.New(fault.Invalid, "this is no reason for which certificates are revoked here")
+)
+
+// Revoke puts a certificate on the next CRL of its shard, for good. It fails, and
+// changes nothing, with kind Invalid for a serial number or a reason that is none,
+// ErrNotFound for a certificate that was never issued here, and Conflict for one
+// that is revoked already.
+func (c *CA) Revoke(ctx context.Context, serial string, reason Reason, actor string) error {
+	return c.revoke(ctx, revocation{serial: serial, reason: reason, actor: actor})
+}
+
+// revocation is one wish. With a key, the same wish of the same actor under the
+// same key succeeds again.
+type revocation struct {
+	serial string
+	reason Reason
+	actor  string
+	key    string
+}
+
+func (c *CA) revoke(ctx context.Context, r revocation) error {
+	if _, err := profile.ParseSerial(r.serial); err != nil {
+		return errSerial
+	}
+	if _, ok := reasonNames[r.reason]; !ok {
+		return errReason
+	}
+	if !isText(r.actor, 1, 128) || !isText(r.key, 0, 128) {
+		return fault.New(fault.Invalid, "the actor, or the idempotency key, is missing, too long or not printable")
+	}
+	var did bool
+	err := c.db.Update(ctx, func(tx db.Tx) (err error) {
+		did, err = c.revokeIn(ctx, tx, r)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("revoke certificate: %w", err)
+	}
+	if did {
+		c.metrics.revoked.Inc()
+		select {
+		case c.kick <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// revokeIn does the work in the caller's transaction and reports whether there
+// was any.
+func (c *CA) revokeIn(ctx context.Context, tx db.Tx, r revocation) (bool, error) {
+	old, err := findCertificate(ctx, tx, `serial = $1 AND status IN ('issued', 'revoked')`, r.serial)
+	if err != nil {
+		return false, err
+	}
+	if (r.reason == CACompromise) != (r.reason == CACompromise && old.Profile == profile.Issuer) || old.Profile == profile.Root {
+		return false, errReason
+	}
+	var key any
+	if r.key != "" {
+		key = r.actor + "|" + r.key
+		if old.Status == Revoked && old.revokeKey == key && old.Reason == r.reason {
+			return false, nil
+		}
+	}
+	now := db.Micros(c.now())
+	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET status = 'revoked', reason = $1, revoked_at = $2, changed_at = $2, revoke_key = $3
+		WHERE serial = $4 AND status = 'issued'`, int64(r.reason), now, key, r.serial)
+	if err != nil {
+		return false, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return false, cmpErr(err, fault.New(fault.Conflict, "the certificate is revoked already"))
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE ca_shards SET changes = changes + 1 WHERE issuer = $1 AND shard = $2`, old.Issuer, old.Shard); err != nil {
+		return false, err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "certificate.revoke", Actor: r.actor, Object: "certificate:" + r.serial, Data: map[string]any{
+		"reason": r.reason.String(), "issuer": old.Issuer, "shard": old.Shard, "agency": old.Agency,
+	}})
+	return err == nil, err
+}
+
+// Find returns the certificate with the serial number, whatever its status, or
+// ErrNotFound. It fails with kind Invalid for what is no serial number.
+func (c *CA) Find(ctx context.Context, serial string) (cert Certificate, err error) {
+	if _, err := profile.ParseSerial(serial); err != nil {
+		return Certificate{}, errSerial
+	}
+	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
+		cert, err = findCertificate(ctx, tx, `serial = $1`, serial)
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		err = fmt.Errorf("find certificate: %w", err)
+	}
+	return cert, err
+}
+
+// CheckClient fails with kind Denied unless one of the chains that a TLS handshake
+// verified leads to the root through certificates of this CA that are not revoked.
+func (c *CA) CheckClient(ctx context.Context, chains [][]*x509.Certificate) error {
+	for _, chain := range chains {
+		if len(chain) < 2 || !chain[len(chain)-1].Equal(c.root) {
+			continue
+		}
+		ok, err := c.inForce(ctx, chain[:len(chain)-1])
+		if err != nil {
+			return fmt.Errorf("check client certificate: %w", err)
+		}
+		if ok {
+			return nil
+		}
+	}
+	return fault.New(fault.Denied, "the client certificate is not of this city, or is revoked")
+}
+
+// inForce reports whether we issued all of these certificates and revoked none.
+func (c *CA) inForce(ctx context.Context, chain []*x509.Certificate) (bool, error) {
+	for _, cert := range chain {
+		row, err := c.Find(ctx, profile.SerialString(cert.SerialNumber))
+		switch kind := fault.KindOf(err); {
+		case kind == fault.NotFound || kind == fault.Invalid:
+			return false, nil
+		case err != nil:
+			return false, err
+		case row.Status != Issued || !bytes.Equal(row.DER, cert.Raw):
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// maxList is the most that List returns at once.
+const maxList = 1000
+
+// Filter says which certificates List returns. Empty fields do not restrict.
+type Filter struct {
+	Agency  string
+	Status  Status
+	Profile profile.Kind
+	After   string // only serial numbers after this one
+	Limit   int    // at most so many; 0, and everything over 1000, means 1000
+}
+
+// List returns certificates in the order of their serial numbers.
+func (c *CA) List(ctx context.Context, f Filter) (list []Certificate, err error) {
+	if f.Limit <= 0 || f.Limit > maxList {
+		f.Limit = maxList
+	}
+	where, args := `serial > $1`, []any{f.After}
+	for column, value := range map[string]string{"agency": f.Agency, "status": string(f.Status), "profile": string(f.Profile)} {
+		if value != "" {
+			args = append(args, value)
+			where += fmt.Sprintf(" AND %s = $%d", column, len(args))
+		}
+	}
+	args = append(args, f.Limit)
+	where += fmt.Sprintf(" ORDER BY serial LIMIT $%d", len(args))
+	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
+		list, err = listCertificates(ctx, tx, where, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list certificates: %w", err)
+	}
+	return list, nil
+}
