@@ -1,0 +1,213 @@
+package licenses
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses/status"
+)
+
+// Act is something that an agency does to an issued licence.
+type Act string
+
+// The acts.
+const (
+	Suspend Act = "suspend"
+	Resume  Act = "resume"
+	Revoke  Act = "revoke"
+)
+
+const maxReason = 500 // characters
+
+// changesCounter counts changes of status: whoever publishes statuses compares it.
+const changesCounter = "changes"
+
+// edge returns the states from which an act leads, and where to.
+func (a Act) edge() (from []Status, to Status) {
+	switch a {
+	case Suspend:
+		return []Status{Issued}, Suspended
+	case Resume:
+		return []Status{Suspended}, Issued
+	case Revoke:
+		return []Status{Issued, Suspended}, Revoked
+	}
+	return nil, ""
+}
+
+// Act changes the status of a licence of the caller's agency and returns the
+// licence. With an idempotency key, a repetition of the same act is answered like
+// the first; without one ("") it is a conflict.
+func (s *Service) Act(ctx context.Context, caller web.Caller, id string, act Act, reason, key string) (*License, error) {
+	if err := checkAct(act, reason, key); err != nil {
+		return nil, err
+	}
+	now := s.now().UTC().Truncate(time.Microsecond)
+	sum := sha256.Sum256([]byte(strings.Join([]string{id, string(act), reason}, "\x00")))
+	var changed bool
+	err := s.db.Update(ctx, func(tx db.Tx) (err error) {
+		changed, err = s.act(ctx, tx, caller, id, act, reason, key, sum[:], now)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s licence: %w", act, err)
+	}
+	if changed {
+		s.metrics.acts.WithLabelValues(string(act)).Inc()
+		s.changed()
+	}
+	return s.Find(ctx, caller.Agency, id)
+}
+
+func checkAct(act Act, reason, key string) error {
+	if _, to := act.edge(); to == "" {
+		return fault.New(fault.Invalid, "the act is suspend, resume or revoke")
+	}
+	if n := utf8.RuneCountInString(reason); reason == "" || n > maxReason || !utf8.ValidString(reason) {
+		return fault.InvalidInput("a reason is required", fault.Problem{Path: "/reason", Message: fmt.Sprintf("want 1 to %d characters", maxReason)})
+	}
+	if key == "" {
+		return nil
+	}
+	return checkKey(key)
+}
+
+// act does the work of Act in a transaction and reports whether it changed
+// anything.
+func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
+	var was Status
+	err := tx.QueryRowContext(ctx, "SELECT status FROM licenses WHERE id = $1 AND agency = $2", id, caller.Agency).Scan(&was)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, ErrNotFound
+	}
+	if err != nil {
+		return false, err
+	}
+	if key != "" {
+		if fresh, err := useKey(ctx, tx, caller.ClientID, key, id, hash, now); err != nil || !fresh {
+			return false, err
+		}
+	}
+	from, to := act.edge()
+	states := make([]any, len(from))
+	for i, f := range from {
+		states[i] = string(f)
+	}
+	args := append([]any{string(to), reason, db.Micros(now), id}, states...)
+	moved, err := ids(ctx, tx, `UPDATE licenses SET status = $1, reason = $2, changed_at = $3 WHERE id = $4 AND status IN (`+
+		placeholders(5, len(from))+`) RETURNING id`, args...)
+	if err != nil {
+		return false, err
+	}
+	if len(moved) == 0 {
+		return false, fault.New(fault.Conflict, fmt.Sprintf("a licence that is %s cannot be changed so", was))
+	}
+	if err := s.counters.bump(ctx, tx, changesCounter); err != nil {
+		return false, err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: "client:" + caller.ClientID,
+		Object: "license:" + id, Data: map[string]any{"from": string(was), "to": string(to), "reason": reason}})
+	return err == nil, err
+}
+
+// useKey claims an idempotency key for an act. fresh is false if the same act
+// has claimed it before.
+func useKey(ctx context.Context, tx db.Tx, client, key, id string, hash []byte, now time.Time) (fresh bool, err error) {
+	new, err := ids(ctx, tx, `INSERT INTO license_acts (client, request_key, request_hash, license, at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (client, request_key) DO NOTHING RETURNING license`, client, key, hash, id, db.Micros(now))
+	if err != nil || len(new) > 0 {
+		return err == nil, err
+	}
+	var before []byte
+	err = tx.QueryRowContext(ctx, "SELECT request_hash FROM license_acts WHERE client = $1 AND request_key = $2", client, key).Scan(&before)
+	if err == nil && !bytes.Equal(before, hash) {
+		return false, errReplayed
+	}
+	return false, err
+}
+
+// bump adds one to a counter that is not leased in blocks.
+func (c *counters) bump(ctx context.Context, tx db.Tx, name string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO license_counters (name, next) VALUES ($1, 1)
+		ON CONFLICT (name) DO UPDATE SET next = license_counters.next + 1`, name)
+	return err
+}
+
+// StatusVersion changes whenever Statuses would return something else.
+func (s *Service) StatusVersion(ctx context.Context) (version int64, err error) {
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		var lists int64
+		if version, err = counter(ctx, tx, changesCounter); err != nil {
+			return err
+		}
+		lists, err = counter(ctx, tx, placeCounter)
+		version += (lists + status.ListSize - 1) / status.ListSize << 40
+		return err
+	})
+	return version, err
+}
+
+func counter(ctx context.Context, tx db.Tx, name string) (n int64, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT next FROM license_counters WHERE name = $1", name).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return n, err
+}
+
+// Statuses returns every status list with the indexes that are not valid. It
+// sees one state of the database.
+func (s *Service) Statuses(ctx context.Context) ([]status.List, error) {
+	var lists []status.List
+	err := s.db.Read(ctx, func(tx db.Tx) error {
+		places, err := counter(ctx, tx, placeCounter)
+		if err != nil {
+			return err
+		}
+		lists = make([]status.List, max((places+status.ListSize-1)/status.ListSize, 1))
+		for i := range lists {
+			lists[i].No = uint32(i)
+		}
+		rows, err := tx.QueryContext(ctx, "SELECT place, status FROM licenses WHERE status IN ('revoked', 'suspended')")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var place int64
+			var state Status
+			if err := rows.Scan(&place, &state); err != nil {
+				return err
+			}
+			ref := s.ref(place)
+			if int(ref.List) >= len(lists) {
+				return fmt.Errorf("place %d was never leased", place)
+			}
+			l := &lists[ref.List]
+			if state == Revoked {
+				l.Revoked = append(l.Revoked, ref.Index)
+			} else {
+				l.Suspended = append(l.Suspended, ref.Index)
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read statuses: %w", err)
+	}
+	for i := range lists {
+		sortIndexes(&lists[i])
+	}
+	return lists, nil
+}

@@ -1,0 +1,39 @@
+package licenses
+
+import (
+	"context"
+	"time"
+
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Begin records requests with their intent and leaves them in signing, as a crash
+// before the signature would.
+func (s *Service) Begin(ctx context.Context, caller web.Caller, requests []Keyed) error {
+	agency, err := s.registry.FindAgency(ctx, caller.Agency)
+	if err != nil {
+		return err
+	}
+	drafts, err := s.drafts(ctx, agency, requests)
+	if err != nil {
+		return err
+	}
+	if err := s.number(ctx, agency, drafts); err != nil {
+		return err
+	}
+	for _, d := range drafts {
+		if err := s.seal(ctx, caller, d); err != nil {
+			return err
+		}
+	}
+	_, err = s.record(ctx, drafts)
+	return err
+}
+
+// SweepBefore is Sweep without the grace.
+func (s *Service) SweepBefore(ctx context.Context, at time.Time) (int, error) {
+	return s.sweep(ctx, at)
+}
+
+// Check is the check character of Identifier.
+func Check(s string) byte { return mod3736(s) }

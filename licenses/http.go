@@ -1,0 +1,253 @@
+package licenses
+
+import (
+	"bufio"
+	"encoding/json/v2"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Scope is what an access token needs for the licence API.
+const Scope = "licenses"
+
+const (
+	maxBody  = 256 << 10 // bytes of one request
+	maxLine  = 64 << 10  // bytes of one line of a batch
+	maxLines = 100_000   // of one batch: a longer one is sent in parts
+	pageMost = 200
+)
+
+// Mount adds the licence API to mux.
+func (s *Service) Mount(mux *http.ServeMux) {
+	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, c web.Caller) error) {
+		mux.Handle(pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
+			caller, err := web.Authorize(s.tokens, r, Scope)
+			if err != nil {
+				return err
+			}
+			return f(w, r, caller)
+		}, s.log))
+	}
+	route("POST /licenses/v1/licenses", s.postLicense)
+	route("GET /licenses/v1/licenses", s.listLicenses)
+	route("GET /licenses/v1/licenses/{id}", s.getLicense)
+	route("GET /licenses/v1/licenses/{id}/qr.png", s.getPNG)
+	route("GET /licenses/v1/licenses/{id}/qr.svg", s.getSVG)
+	route("POST /licenses/v1/licenses/{id}/suspend", s.postAct(Suspend))
+	route("POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume))
+	route("POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke))
+	route("POST /licenses/v1/batch", s.postBatch)
+}
+
+func (s *Service) postLicense(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" {
+		return fault.New(fault.Invalid, "the header Idempotency-Key is required")
+	}
+	var req Request
+	if err := web.DecodeJSON(w, r, maxBody, &req); err != nil {
+		return err
+	}
+	results, err := s.Issue(r.Context(), c, []Keyed{{Key: key, Request: req}})
+	if err != nil {
+		return err
+	}
+	if results[0].Err != nil {
+		return results[0].Err
+	}
+	w.Header().Set("Location", "/licenses/v1/licenses/"+results[0].License.ID)
+	return web.WriteJSON(w, http.StatusCreated, results[0].License)
+}
+
+func (s *Service) getLicense(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+	l, err := s.Find(r.Context(), c.Agency, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, l)
+}
+
+// listLicenses pages through the agency's licences in the order of their ids:
+// ?after=ID&limit=N, and ?number= or ?holder= to find one.
+func (s *Service) listLicenses(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+	q := r.URL.Query()
+	limit := 50
+	if v := q.Get("limit"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 || n > pageMost {
+			return fault.InvalidInput("the query has a problem", fault.Problem{Path: "limit", Message: "want 1 to " + strconv.Itoa(pageMost)})
+		}
+		limit = n
+	}
+	var page struct {
+		Licenses []*License `json:"licenses"`
+		Next     string     `json:"next,omitempty"`
+	}
+	err := s.db.Read(r.Context(), func(tx db.Tx) (err error) {
+		page.Licenses, err = s.find(r.Context(), tx, `l.agency = $1 AND l.id > $2 AND ($3 = '' OR l.number = $3) AND ($4 = '' OR l.holder = $4)
+			AND l.id IN (SELECT id FROM licenses WHERE agency = $1 AND id > $2 AND ($3 = '' OR number = $3) AND ($4 = '' OR holder = $4)
+			ORDER BY id LIMIT `+strconv.Itoa(limit)+`)`, c.Agency, q.Get("after"), q.Get("number"), q.Get("holder"))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(page.Licenses) == limit {
+		page.Next = page.Licenses[limit-1].ID
+	}
+	return web.WriteJSON(w, http.StatusOK, page)
+}
+
+func (s *Service) postAct(act Act) func(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+	return func(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+		var body struct {
+			Reason string `json:"reason"`
+		}
+		if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
+			return err
+		}
+		l, err := s.Act(r.Context(), c, r.PathValue("id"), act, body.Reason, r.Header.Get("Idempotency-Key"))
+		if err != nil {
+			return err
+		}
+		return web.WriteJSON(w, http.StatusOK, l)
+	}
+}
+
+// line is one request of a batch.
+type line struct {
+	Key string `json:"key"`
+	Request
+}
+
+// outcome is one line of a batch's answer.
+type outcome struct {
+	Line     int             `json:"line"`
+	Key      string          `json:"key,omitempty"`
+	ID       string          `json:"id,omitempty"`
+	Number   string          `json:"number,omitempty"`
+	Status   Status          `json:"status,omitempty"`
+	Permit   string          `json:"permit,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Message  string          `json:"message,omitempty"`
+	Problems []fault.Problem `json:"problems,omitempty"`
+}
+
+// postBatch reads one request per line and answers one result per line, in
+// order, while it still reads. A line that is answered is durable. A batch that
+// breaks off can be sent again whole.
+func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, c web.Caller) error {
+	rc := http.NewResponseController(w)
+	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	b := &batch{s: s, r: r, c: c, out: w, flush: rc.Flush}
+	in := bufio.NewScanner(r.Body)
+	in.Buffer(make([]byte, 0, 16<<10), maxLine)
+	for in.Scan() {
+		if len(in.Bytes()) == 0 {
+			continue
+		}
+		if b.n >= maxLines {
+			return b.stop(fault.New(fault.TooLarge, "a batch has at most "+strconv.Itoa(maxLines)+" lines: send the rest in another"))
+		}
+		if err := b.add(in.Bytes()); err != nil {
+			return err
+		}
+	}
+	if err := b.send(); err != nil {
+		return err
+	}
+	if err := in.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			err = fault.New(fault.TooLarge, "a line has at most "+strconv.Itoa(maxLine)+" bytes")
+		}
+		return b.stop(err)
+	}
+	return nil
+}
+
+type batch struct {
+	s     *Service
+	r     *http.Request
+	c     web.Caller
+	out   io.Writer
+	flush func() error
+	n     int // lines read
+	wait  []outcome
+	keyed []Keyed
+	at    []int // where in wait each of keyed belongs
+}
+
+func (b *batch) add(raw []byte) error {
+	b.n++
+	var l line
+	o := outcome{Line: b.n}
+	if err := web.UnmarshalJSON(raw, &l); err != nil {
+		o.fail(err)
+	} else {
+		o.Key = l.Key
+		b.keyed, b.at = append(b.keyed, Keyed{Key: l.Key, Request: l.Request}), append(b.at, len(b.wait))
+	}
+	b.wait = append(b.wait, o)
+	if len(b.wait) == Batch {
+		return b.send()
+	}
+	return nil
+}
+
+// send issues what waits and writes the answers.
+func (b *batch) send() error {
+	if len(b.wait) == 0 {
+		return nil
+	}
+	if len(b.keyed) > 0 {
+		results, err := b.s.Issue(b.r.Context(), b.c, b.keyed)
+		if err != nil && b.n <= len(b.wait) {
+			return err // nothing has been answered yet: the whole request fails
+		}
+		for i, at := range b.at {
+			if o := &b.wait[at]; err != nil {
+				o.fail(err)
+			} else if r := results[i]; r.Err != nil {
+				o.fail(r.Err)
+			} else {
+				o.ID, o.Number, o.Status, o.Permit = r.License.ID, r.License.Number, r.License.Status, r.License.Permit
+			}
+		}
+	}
+	for i := range b.wait {
+		if err := b.write(b.wait[i]); err != nil {
+			return err
+		}
+	}
+	b.wait, b.keyed, b.at = b.wait[:0], b.keyed[:0], b.at[:0]
+	return b.flush()
+}
+
+func (b *batch) write(o outcome) error {
+	if err := json.MarshalWrite(b.out, o); err != nil {
+		return err
+	}
+	_, err := io.WriteString(b.out, "\n")
+	return err
+}
+
+// stop answers why no further line was read, with the number of the first line
+// that was not.
+func (b *batch) stop(err error) error {
+	o := outcome{Line: b.n + 1}
+	o.fail(err)
+	return b.write(o)
+}
+
+func (o *outcome) fail(err error) {
+	o.Error, o.Message, o.Problems = fault.KindOf(err).String(), fault.Public(err), fault.Problems(err)
+}

@@ -1,0 +1,27 @@
+package licenses
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	issued  *prometheus.CounterVec // result
+	acts    *prometheus.CounterVec // act
+	swept   prometheus.Counter
+	signing prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		issued: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_licenses_issue_total",
+			Help: "Requests to issue a licence, by result: issued, replayed, refused, failed."}, []string{"result"}),
+		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_licenses_acts_total",
+			Help: "Licences suspended, resumed and revoked."}, []string{"act"}),
+		swept: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_licenses_swept_total",
+			Help: "Licences left in signing that the sweeper completed."}),
+		signing: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_licenses_signing",
+			Help: "Licences found in signing for longer than the sweeper's grace at its last look."}),
+	}
+	if r != nil {
+		r.MustRegister(m.issued, m.acts, m.swept, m.signing)
+	}
+	return m
+}

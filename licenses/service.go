@@ -1,0 +1,96 @@
+package licenses
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/keys"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Options are what New needs. All but Now, Logger and Registerer are required.
+type Options struct {
+	DB         *db.DB
+	Ring       *keys.Ring
+	Registry   *registry.Registry
+	Types      []*Type
+	Tokens     web.TokenChecker
+	Changed    func() // called after a licence's status has changed, to publish it; nil for none
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Service is the licence register of one city, safe for concurrent use.
+type Service struct {
+	db       *db.DB
+	ring     *keys.Ring
+	registry *registry.Registry
+	types    map[string]*Type
+	order    []*Type
+	tokens   web.TokenChecker
+	changed  func()
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+	permute  [32]byte // secret of the status indexes
+	counters counters
+}
+
+// New returns the service. The keyring must hold the secret "status.permutation".
+func New(ctx context.Context, o Options) (*Service, error) {
+	if o.DB == nil || o.Ring == nil || o.Registry == nil || len(o.Types) == 0 {
+		return nil, errors.New("new licences: a database, a keyring, a registry and types are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
+	s := &Service{db: o.DB, ring: o.Ring, registry: o.Registry, types: map[string]*Type{}, order: o.Types, tokens: o.Tokens,
+		changed: o.Changed, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	s.counters.db = o.DB
+	codes := map[uint64]bool{}
+	for _, t := range o.Types {
+		if s.types[t.ID] != nil || codes[t.Code] {
+			return nil, errors.New("new licences: two types share the id " + t.ID + " or its code")
+		}
+		s.types[t.ID], codes[t.Code] = t, true
+	}
+	secret, err := o.Ring.Secret(ctx, PermutationSecret)
+	if err != nil {
+		return nil, err
+	}
+	copy(s.permute[:], secret)
+	return s, nil
+}
+
+// PermutationSecret is the keyring's secret that hides the order of issue in
+// status indexes.
+const PermutationSecret = "status.permutation"
+
+// Run completes what a crash left in signing, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "licence sweep", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
