@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -171,4 +172,14 @@ func freePort() (int, error) {
 	}
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// NewDatabase makes an empty database.
+func (p *Postgres) NewDatabase(name string) error {
+	admin, err := sql.Open("pgx", p.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = admin.Exec("CREATE DATABASE " + name)
+	return errors.Join(err, admin.Close())
 }

@@ -1,0 +1,244 @@
+package city
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/keys"
+	"github.com/signet-city/signet/internal/obs"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/trust"
+	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/oidc"
+	bundle "github.com/signet-city/signet/verify/trust"
+)
+
+// Where says where a city is kept.
+type Where struct {
+	Data     string             // its directory
+	Database string             // sqlite:PATH or postgres://…; "" means sqlite:DATA/signet.db
+	KEKFile  string             // "" means DATA/kek
+	PKCS11   *keys.PKCS11Config // nil for none
+}
+
+func (w Where) database() string {
+	if w.Database == "" {
+		return "sqlite:" + filepath.Join(w.Data, "signet.db")
+	}
+	return w.Database
+}
+
+func (w Where) kekFile() string {
+	if w.KEKFile == "" {
+		return filepath.Join(w.Data, "kek")
+	}
+	return w.KEKFile
+}
+
+func (w Where) public() string { return filepath.Join(w.Data, "public") }
+
+// backend is where new keys are made.
+func (w Where) backend() string {
+	if w.PKCS11 != nil {
+		return "pkcs11"
+	}
+	return "file"
+}
+
+// Options are what Open needs besides where the city is. Zero values work.
+type Options struct {
+	Where
+	Want                               Bases // refuse a city that was made for others; "" accepts what is kept
+	BundleLife, SnapshotLife, HeadLife time.Duration
+	CRLLife                            time.Duration
+	BodyBytes                          int64 // largest body of an API call; 0 means 8 MiB
+	Now                                func() time.Time
+	Logger                             *slog.Logger
+	Metrics                            *prometheus.Registry
+}
+
+// City is an open city.
+type City struct {
+	Bases
+	DB       *db.DB
+	Ring     *keys.Ring
+	Log      *audit.Log
+	Registry *registry.Registry
+	CA       *ca.CA
+	OIDC     *oidc.Provider
+	Licenses *licenses.Service
+	Trust    *trust.Publisher
+	Health   *obs.Health
+
+	backend   string
+	bodyBytes int64
+	log       *slog.Logger
+	metrics   *prometheus.Registry
+	rotating  sync.Mutex // one rotation at a time in this process; the ring's compare-and-swap keeps replicas apart
+}
+
+// owner is whose keys serve the whole city.
+const owner = ca.Owner
+
+// scopes are what access tokens may be asked for.
+var scopes = []string{licenses.Scope, ScopeKeys, "ca", "registry", "clients"}
+
+// Open opens a city that Make has made. It creates nothing.
+func Open(ctx context.Context, o Options) (*City, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	if o.BodyBytes == 0 {
+		o.BodyBytes = 8 << 20
+	}
+	c := &City{backend: o.backend(), bodyBytes: o.BodyBytes, log: o.Logger, metrics: o.Metrics, Health: obs.NewHealth()}
+	if err := c.open(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open city: %w", err), c.Close())
+	}
+	return c, nil
+}
+
+func (c *City) open(ctx context.Context, o Options) (err error) {
+	if c.DB, err = db.Open(ctx, o.database(), db.Options{Logger: o.Logger}); err != nil {
+		return err
+	}
+	if err := c.DB.CheckSchema(ctx); err != nil {
+		return err
+	}
+	if c.Bases, err = readBases(ctx, c.DB); err != nil {
+		return err
+	}
+	if err := c.check(o.Want); err != nil {
+		return err
+	}
+	if c.Ring, err = openRing(ctx, c.DB, o); err != nil {
+		return err
+	}
+	if err := c.openServices(ctx, o); err != nil {
+		return err
+	}
+	c.Health.Add("database", c.DB.Ping)
+	return nil
+}
+
+func openRing(ctx context.Context, d *db.DB, o Options) (*keys.Ring, error) {
+	kek, err := keys.LoadKEK(o.kekFile())
+	if err != nil {
+		return nil, err
+	}
+	k := keys.Options{DB: d, KEK: kek, PKCS11: o.PKCS11, Now: o.Now, Logger: o.Logger}
+	if o.Metrics != nil {
+		k.Registerer = o.Metrics
+	}
+	return keys.Open(ctx, k)
+}
+
+func (c *City) openServices(ctx context.Context, o Options) (err error) {
+	c.Log = audit.New(audit.Options{DB: c.DB, Origin: c.origin(), Signer: c.noteSigner, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if c.Registry, err = registry.New(registry.Options{DB: c.DB, Sealer: c.Ring, Now: o.Now, Logger: o.Logger}); err != nil {
+		return err
+	}
+	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
+		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if err != nil {
+		return err
+	}
+	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife,
+		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if err != nil {
+		return err
+	}
+	types, err := licenses.ShippedTypes()
+	if err != nil {
+		return err
+	}
+	c.Licenses, err = licenses.New(ctx, licenses.Options{DB: c.DB, Ring: c.Ring, Registry: c.Registry, Types: types, Tokens: c.OIDC,
+		Changed: func() { c.Trust.Poke() }, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if err != nil {
+		return err
+	}
+	return c.openTrust(o, types)
+}
+
+func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
+	published := make([]bundle.Type, len(types))
+	for i, t := range types {
+		published[i] = t.Trust()
+	}
+	c.Trust, err = trust.New(trust.Options{DB: c.DB, Ring: c.Ring, Owner: owner, Registry: c.Registry, Types: published, Statuses: c.Licenses,
+		Checkpoint: c.checkpoint, Root: c.CA.RootStatement(), Pin: c.CA.RootCertificate().PublicKey, Dir: o.public(),
+		StatusURI: c.Issuer + "/status/snapshot", BundleLife: o.BundleLife, SnapshotLife: o.SnapshotLife, HeadLife: o.HeadLife,
+		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	return err
+}
+
+// origin names the log: the issuer without its scheme, C2SP tlog-checkpoint.
+func (c *City) origin() string {
+	_, host, _ := strings.Cut(c.Issuer, "://")
+	return host + "/log"
+}
+
+// checkpoint returns the newest checkpoint for the head, nil while there is none.
+func (c *City) checkpoint(ctx context.Context) ([]byte, error) {
+	cp, err := c.Log.Latest(ctx)
+	if errors.Is(err, audit.ErrNoCheckpoint) {
+		return nil, nil
+	}
+	return cp.Note, err
+}
+
+// Close closes the database and the keyring.
+func (c *City) Close() error {
+	var errs []error
+	if c.Ring != nil {
+		errs = append(errs, c.Ring.Close())
+	}
+	if c.DB != nil {
+		errs = append(errs, c.DB.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Work does what happens without a request, until ctx ends: follows other
+// replicas' keys, seals the log, publishes trust and CRLs, completes licences.
+func (c *City) Work(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run} {
+		g.Go(func() error { return run(ctx) })
+	}
+	return g.Wait()
+}
+
+// Handler serves every public address of the city.
+func (c *City) Handler() http.Handler {
+	mux := http.NewServeMux()
+	c.Health.Mount(mux)
+	c.OIDC.Mount(mux)
+	c.Licenses.Mount(mux)
+	c.Registry.Mount(mux, c.OIDC)
+	c.CA.Mount(mux)
+	c.Trust.Mount(mux)
+	c.Log.Mount(mux)
+	c.mountSecurity(mux)
+	return mux
+}
+
+// RootCertificate returns what verifiers pin.
+func (c *City) RootCertificate() *x509.Certificate { return c.CA.RootCertificate() }
