@@ -216,6 +216,7 @@ func TestTemplateRefuses(t *testing.T) {
 		{"P-224", issuer, func(r *profile.Request) { r.Public = key(t, elliptic.P224()).Public() }},
 		{"P-521", issuer, func(r *profile.Request) { r.Public = key(t, elliptic.P521()).Public() }},
 		{"point off its curve", issuer, func(r *profile.Request) {
+			//lint:ignore SA1019 only so can a point be put off its curve
 			r.Public = &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 		}},
 		{"Ed25519 for TLS", issuer, func(r *profile.Request) { r.Kind, r.Hosts, r.Public = profile.TLS, []string{"a"}, edPub }},
