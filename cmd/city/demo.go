@@ -153,14 +153,13 @@ func OpenDemo(ctx context.Context, o Options, demo DemoOptions) (*City, *Listene
 	return nil, nil, errors.Join(err, l.Close())
 }
 
-// keptBases returns the addresses of the city at w, none if none was finished. It
-// clears a directory in which the making of a demo city was cut off.
+// keptBases returns the addresses of the city at w, none if none was finished.
 func keptBases(ctx context.Context, w Where) (Bases, error) {
 	if _, err := os.Stat(filepath.Join(w.Data, incomplete)); err == nil {
 		if w.Database != "" {
 			return Bases{}, fault.New(fault.Conflict, "the making of a city in this database was cut off: give an empty database and directory")
 		}
-		return Bases{}, os.RemoveAll(w.Data)
+		return Bases{}, nil
 	}
 	d, err := db.Open(ctx, w.database(), db.Options{})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -181,6 +180,14 @@ func keptBases(ctx context.Context, w Where) (Bases, error) {
 		return Bases{}, nil
 	}
 	return b, err
+}
+
+// clearUnfinished removes what the making of a demo city left when it was cut off.
+func clearUnfinished(w Where) error {
+	if _, err := os.Stat(filepath.Join(w.Data, incomplete)); err != nil {
+		return nil
+	}
+	return os.RemoveAll(w.Data)
 }
 
 // emptyDirectory refuses a directory that holds something else than a city.
@@ -244,6 +251,11 @@ func (o DemoOptions) bases(l *Listeners) Bases {
 // makeDemo makes the demo city and everybody in it. The marker of an unfinished
 // city stays until the last of them is there.
 func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases) error {
+	// Only now are the sockets ours: before, the half-made city could have been one
+	// that another process was making.
+	if err := clearUnfinished(demo.Where); err != nil {
+		return err
+	}
 	passphrase := []byte("demo-" + db.NewID()) // nobody needs this root again
 	err := MakeOptions{Where: demo.Where, Bases: bases, Ceremony: demoCeremony, Passphrase: passphrase,
 		RootKeyFile: filepath.Join(demo.Data, "ceremony", "root.key"), Now: o.Now, Logger: o.Logger, Progress: demo.Progress}.begin(ctx)
@@ -321,9 +333,8 @@ func (c *City) populatePeople(ctx context.Context, p population, out *Demo) erro
 			return err
 		}
 	}
-	_, secret, err := c.OIDC.AddClient(ctx, "ceremony", oidc.Client{ID: "operator-cli", Name: "signet command line", Profile: oidc.ProfileService,
-		Scopes: []string{ScopeKeys, "ca", "registry", "clients"}})
-	out.Operator = DemoClient{ID: "operator-cli", Secret: secret}
+	_, secret, err := c.OIDC.AddClient(ctx, "ceremony", operator)
+	out.Operator = DemoClient{ID: operator.ID, Secret: secret}
 	return err
 }
 

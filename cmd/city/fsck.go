@@ -6,13 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
-	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/licenses"
 )
@@ -68,7 +66,9 @@ func Fsck(ctx context.Context, o Options, ledger []Entry, report func(what, prob
 	return n, nil
 }
 
-// unfinished reports whether err says that no city was finished where w points.
+// unfinished reports whether err comes of no city having been finished where w
+// points: the directory is marked so, or empty, or the database says so. A city
+// that lost its database or its key-encryption key is no such thing.
 func unfinished(w Where, err error) bool {
 	if err == nil {
 		return false
@@ -76,7 +76,10 @@ func unfinished(w Where, err error) bool {
 	if _, stat := os.Stat(filepath.Join(w.Data, incomplete)); stat == nil {
 		return true
 	}
-	return fault.KindOf(err) == fault.NotFound || errors.Is(err, fs.ErrNotExist)
+	if _, stat := os.Stat(w.Data); stat == nil && emptyDirectory(w.Data) == nil {
+		return true
+	}
+	return errors.Is(err, errNoCity)
 }
 
 // checkEntry finds one acknowledged act.

@@ -2,6 +2,7 @@ package city
 
 import (
 	"context"
+	"encoding/json/v2"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -16,7 +17,9 @@ import (
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
+	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/oidc"
 	bundle "github.com/signet-city/signet/verify/trust"
 )
 
@@ -31,9 +34,12 @@ type MakeOptions struct {
 	Ceremony    []byte // the reviewed file
 	Passphrase  []byte // of the root key's file
 	RootKeyFile string // where the root's encrypted key goes; must not exist
-	Now         func() time.Time
-	Logger      *slog.Logger
-	Progress    func(step string) // nil for none
+	// OperatorFile is where the credentials of the first client go, which may add
+	// others; "" makes none.
+	OperatorFile string
+	Now          func() time.Time
+	Logger       *slog.Logger
+	Progress     func(step string) // nil for none
 }
 
 // Make makes a city: database, schema, key-encryption key, secrets and the
@@ -72,15 +78,16 @@ func (w Where) finish() error {
 	return errors.Join(os.Remove(filepath.Join(w.Data, incomplete)), syncDir(w.Data))
 }
 
+// makeDirectory puts the marker before anything else.
 func makeDirectory(w Where) error {
-	if err := os.MkdirAll(w.public(), 0o700); err != nil {
+	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(filepath.Join(w.Data, incomplete), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close(), syncDir(w.Data))
+	return errors.Join(f.Sync(), f.Close(), os.MkdirAll(w.public(), 0o700), syncDir(w.Data))
 }
 
 func makeDatabase(ctx context.Context, o MakeOptions) (*db.DB, error) {
@@ -136,6 +143,9 @@ func (o MakeOptions) hold(ctx context.Context, d *db.DB, plan ca.Ceremony) error
 	if err := writeBases(ctx, d, o.Bases); err != nil {
 		return err
 	}
+	if err := o.makeOperator(ctx, d, ring); err != nil {
+		return err
+	}
 	return d.Update(ctx, func(tx db.Tx) error { return writeSetting(ctx, tx, settingComplete, "1") })
 }
 
@@ -150,6 +160,35 @@ func (o MakeOptions) makeTokenKey(ctx context.Context, ring *keys.Ring) error {
 	}
 	_, _, err = ring.Promote(ctx, keys.PurposeToken, owner, "ceremony")
 	return err
+}
+
+// operator is the city's own first client.
+var operator = oidc.Client{ID: "operator-cli", Name: "signet command line", Profile: oidc.ProfileService,
+	Scopes: []string{ScopeKeys, "ca", "registry", "clients"}}
+
+// makeOperator adds the client that can add all others, and writes its
+// credentials as the command line takes them.
+func (o MakeOptions) makeOperator(ctx context.Context, d *db.DB, ring *keys.Ring) error {
+	if o.OperatorFile == "" {
+		return nil
+	}
+	people, err := registry.New(registry.Options{DB: d, Sealer: ring, Now: o.Now, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	provider, err := oidc.New(oidc.Options{DB: d, Keys: ring, Agencies: people, Issuer: o.Issuer, KeyOwner: owner, Scopes: scopes, Now: o.Now, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	c, secret, err := provider.AddClient(ctx, "ceremony", operator)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(DemoClient{ID: c.ID, Secret: secret})
+	if err != nil {
+		return err
+	}
+	return writeFile(o.OperatorFile, append(b, '\n'), 0o600)
 }
 
 // keepRoot writes the root's encrypted key where nothing is yet.

@@ -27,6 +27,9 @@ func (b *Bases) fields() map[string]*string {
 // settingComplete is written last when a city is made.
 const settingComplete = "complete"
 
+// errNoCity says that no city was finished in a database.
+var errNoCity = fault.New(fault.NotFound, "no city was made here: run signet init (or signet demo)")
+
 func readSetting(ctx context.Context, tx db.Tx, name string) (value string, err error) {
 	err = tx.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = $1", name).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -50,7 +53,7 @@ func readBases(ctx context.Context, d *db.DB) (b Bases, err error) {
 			return err
 		}
 		if done == "" {
-			return fault.New(fault.NotFound, "no city was made here: run signet init (or signet demo)")
+			return errNoCity
 		}
 		for name, v := range b.fields() {
 			if *v, err = readSetting(ctx, tx, name); err != nil {
