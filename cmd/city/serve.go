@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -107,7 +109,20 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 
 // dress adds what every public request goes through.
 func (c *City) dress(h http.Handler) http.Handler {
-	return obs.Middleware(c.log, c.metrics, web.Protect(h, c.bodyBytes))
+	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(h, c.bodyBytes)))
+}
+
+// refuseNoText refuses an address that is no text: databases differ in whether
+// they can be asked about it.
+func (c *City) refuseNoText(next http.Handler) http.Handler {
+	return web.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		query, err := url.QueryUnescape(r.URL.RawQuery)
+		if text := r.URL.Path + "?" + query; err != nil || !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+			return fault.New(fault.Invalid, "the address is not text in UTF-8")
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	}, c.log)
 }
 
 // plainHandler serves what certificates name by plain http, and nothing that
