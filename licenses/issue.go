@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -174,12 +176,16 @@ func (s *Service) record(ctx context.Context, drafts []*draft) (fresh map[string
 		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.types[l.Type].Holder, l.holderRef, d.sealed, string(Signing), l.place,
 			l.client, l.requestKey, l.hash, db.Micros(l.NotAfter), db.Micros(l.Created), db.Micros(l.Changed))
 	}
-	query := `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client, request_key,
-		request_hash, not_after, created_at, changed_at) VALUES ` + db.Values(len(drafts), cols) +
-		` ON CONFLICT (client, request_key) DO NOTHING RETURNING id`
 	err = s.db.Update(ctx, func(tx db.Tx) error {
-		if fresh, err = ids(ctx, tx, query, args...); err != nil {
-			return err
+		fresh = map[string]bool{}
+		for values, some := range db.Inserts(cols, args) {
+			found, err := ids(ctx, tx, `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client,
+				request_key, request_hash, not_after, created_at, changed_at) VALUES `+values+`
+				ON CONFLICT (client, request_key) DO NOTHING RETURNING id`, some...)
+			if err != nil {
+				return err
+			}
+			maps.Copy(fresh, found)
 		}
 		events := make([]audit.Event, 0, len(fresh))
 		for _, d := range drafts {
@@ -274,10 +280,10 @@ func (s *Service) sign(ctx context.Context, list []*License, key keys.Key, signe
 // outcome moves the licences from signing to issued and returns those it moved.
 func (s *Service) outcome(ctx context.Context, done []signed, key string, now time.Time) (moved map[string]bool, err error) {
 	args := []any{string(Issued), db.Micros(now), string(Signing)}
-	for _, d := range done {
-		args = append(args, d.lic.ID)
+	for i := range 1 << bits.Len(uint(len(done)-1)) { // a power of two, for few texts: the last one is repeated
+		args = append(args, done[min(i, len(done)-1)].lic.ID)
 	}
-	query := `UPDATE licenses SET status = $1, changed_at = $2 WHERE status = $3 AND id IN (` + placeholders(4, len(done)) + `) RETURNING id`
+	query := `UPDATE licenses SET status = $1, changed_at = $2 WHERE status = $3 AND id IN (` + placeholders(4, len(args)-3) + `) RETURNING id`
 	err = s.db.Update(ctx, func(tx db.Tx) error {
 		if moved, err = ids(ctx, tx, query, args...); err != nil || len(moved) == 0 {
 			return err
@@ -292,11 +298,12 @@ func (s *Service) outcome(ctx context.Context, done []signed, key string, now ti
 			events = append(events, audit.Event{Kind: EventOutcome, Actor: "system", Object: "license:" + d.lic.ID,
 				Data: map[string]any{"number": d.lic.Number, "key": key, "signed": d.hash[:]}})
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO permits (license, key, issued_at, body) VALUES `+db.Values(len(moved), 4), permits...)
-		if err != nil {
-			return err
+		for values, some := range db.Inserts(4, permits) {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO permits (license, key, issued_at, body) VALUES `+values, some...); err != nil {
+				return err
+			}
 		}
-		_, err = audit.Append(ctx, tx, events...)
+		_, err := audit.Append(ctx, tx, events...)
 		return err
 	})
 	return moved, err

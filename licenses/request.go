@@ -6,6 +6,7 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -224,6 +225,7 @@ func (s *Service) resolve(ctx context.Context, drafts []*draft) error {
 	if len(usccs)+len(residents) == 0 {
 		return nil
 	}
+	usccs, residents = distinct(usccs), distinct(residents)
 	var firms map[string]registry.Firm
 	var people map[string]registry.Person
 	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
@@ -246,6 +248,11 @@ func (s *Service) resolve(ctx context.Context, drafts []*draft) error {
 		}
 	}
 	return nil
+}
+
+func distinct(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // hold puts the registered holder into the draft.

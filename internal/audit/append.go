@@ -6,7 +6,6 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -14,10 +13,7 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 )
 
-const (
-	columns    = 7   // of an insert into audit_events
-	insertRows = 256 // most rows of one insert, a power of two
-)
+const columns = 7 // of an insert into audit_events
 
 // Append records events in the caller's transaction and returns their ids in the
 // same order. It reads the clock once; the log keeps the order of one call. It
@@ -84,28 +80,13 @@ func newIDs(n int) []string {
 	return ids
 }
 
-// insert writes rows of audit_events in statements of 256, 128, … 1 rows: nine
-// texts that both engines keep prepared.
+// insert writes rows of audit_events.
 func insert(ctx context.Context, tx db.Tx, args []any) error {
-	for len(args) > 0 {
-		rows := powerOfTwo(len(args)/columns, insertRows)
-		_, err := tx.ExecContext(ctx, insertQueries[bits.TrailingZeros(uint(rows))], args[:rows*columns]...)
+	for values, some := range db.Inserts(columns, args) {
+		_, err := tx.ExecContext(ctx, `INSERT INTO audit_events (id, at, kind, object, salt, content, entry) VALUES `+values, some...)
 		if err != nil {
 			return err
 		}
-		args = args[rows*columns:]
 	}
 	return nil
-}
-
-var insertQueries = func() (queries [9]string) {
-	for i := range queries {
-		queries[i] = `INSERT INTO audit_events (id, at, kind, object, salt, content, entry) VALUES ` + db.Values(1<<i, columns)
-	}
-	return queries
-}()
-
-// powerOfTwo returns the greatest power of two up to n and most.
-func powerOfTwo(n, most int) int {
-	return 1 << (bits.Len(uint(min(n, most))) - 1)
 }

@@ -24,3 +24,9 @@ func EncodeContent(c content) ([]byte, error) {
 	e := Event{Kind: c.Kind, Actor: c.Actor, Object: c.Object, Data: c.Data}
 	return e.encode(c.ID, c.At)
 }
+
+// Entries of the log, as Append makes them.
+var (
+	EventEntry       = eventEntry
+	CertificateEntry = certificateEntry
+)

@@ -205,7 +205,7 @@ func (l *Log) commit(ctx context.Context, s *step) error {
 	})
 }
 
-const numberRows = 256 // events that one statement numbers, a power of two
+const numberRows = 128 // events that one statement numbers, a power of two
 
 // number gives the events their sequence numbers from first on. A statement has
 // as many rows as the next power of two, the last row repeated, so that both
@@ -233,7 +233,7 @@ func number(ctx context.Context, tx db.Tx, ids []string, first int64) error {
 
 // numberQueries use the names that both engines give to the columns of VALUES.
 // The casts of the first row tell PostgreSQL the types of the others.
-var numberQueries = func() (queries [9]string) {
+var numberQueries = func() (queries [8]string) {
 	for i := range queries {
 		values := db.Values(1<<i, 2)[len("($1,$2)"):]
 		queries[i] = `UPDATE audit_events SET seq = given.column2

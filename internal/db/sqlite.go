@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"regexp"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +32,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, *writer, 
 	if _, err := os.Stat(path); err != nil {
 		return nil, nil, fmt.Errorf("open database: %w", err)
 	}
-	write, err := sql.Open("sqlite", dsn(path, "rw", "synchronous(FULL)"))
+	write, err := sql.Open("sqlite", dsn(path, "rw", writerPragmas...))
 	if err != nil {
 		return nil, nil, fmt.Errorf("open database: %w", err)
 	}
@@ -54,10 +57,15 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, *writer, 
 	return read, w, nil
 }
 
-func dsn(path, mode, pragma string) string {
+// writerPragmas: savepoints are kept in memory instead of in a file that nobody
+// needs after a crash, and pages written again and again go to the database less
+// often.
+var writerPragmas = []string{"synchronous(FULL)", "temp_store(MEMORY)", "cache_size(-32768)", "wal_autocheckpoint(4096)"}
+
+func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{
 		"mode":    {mode},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "trusted_schema(0)", pragma},
+		"_pragma": append([]string{"busy_timeout(10000)", "journal_mode(WAL)", "foreign_keys(1)", "trusted_schema(0)"}, pragmas...),
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
@@ -139,7 +147,7 @@ func (w *writer) group(c *call) {
 	for n := 0; c != nil && n < groupMost; n++ {
 		if c.claimed.CompareAndSwap(false, true) {
 			var ok bool
-			if ok, broken = w.member(ctx, c, broken); ok {
+			if ok, broken = w.member(ctx, c, broken, len(members) == 0); ok {
 				members = append(members, c)
 			}
 		}
@@ -171,9 +179,10 @@ func (w *writer) next() *call {
 }
 
 // member gives c its turn unless the transaction is broken already. ok says
-// that c waits for the commit; the error that the whole transaction is lost.
-func (w *writer) member(ctx context.Context, c *call, broken error) (ok bool, err error) {
-	if broken == nil {
+// that c waits for the commit; the error that the whole transaction is lost. The
+// first needs no savepoint, which costs a copy of every page it changes.
+func (w *writer) member(ctx context.Context, c *call, broken error, first bool) (ok bool, err error) {
+	if broken == nil && !first {
 		_, broken = w.stmts.exec(ctx, "SAVEPOINT caller")
 	}
 	if broken != nil {
@@ -191,21 +200,28 @@ func (w *writer) member(ctx context.Context, c *call, broken error) (ok bool, er
 	}
 	tx.end()
 	if err == nil {
-		_, err := w.stmts.exec(ctx, "RELEASE caller")
+		if !first {
+			_, err = w.stmts.exec(ctx, "RELEASE caller")
+		}
 		return true, err
 	}
 	c.done <- err
-	return false, w.undo(ctx)
+	return false, w.undo(ctx, first)
 }
 
 // undo takes back the current caller's statements. It fails when SQLite has
 // already rolled back the whole transaction.
-func (w *writer) undo(ctx context.Context) error {
-	if _, err := w.stmts.exec(ctx, "ROLLBACK TO caller"); err != nil {
-		return err
+func (w *writer) undo(ctx context.Context, first bool) error {
+	steps := []string{"ROLLBACK TO caller", "RELEASE caller"}
+	if first {
+		steps = []string{"ROLLBACK", "BEGIN IMMEDIATE"}
 	}
-	_, err := w.stmts.exec(ctx, "RELEASE caller")
-	return err
+	for _, step := range steps {
+		if _, err := w.stmts.exec(ctx, step); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) close() error {
@@ -229,12 +245,30 @@ func (s *stmtCache) prepare(ctx context.Context, query string) (*sql.Stmt, error
 	if len(s.known) >= statements {
 		s.forget()
 	}
-	st, err := s.conn.PrepareContext(ctx, query)
+	st, err := s.conn.PrepareContext(ctx, unnamed(query))
 	if err == nil {
 		s.known[query] = st
 	}
 	return st, err
 }
+
+// unnamed replaces $1, $2, … by question marks where they stand in this order,
+// each once. To SQLite $1 is a name, and binding one argument takes time linear
+// in the number of names.
+func unnamed(query string) string {
+	n, ordered := 0, true
+	short := placeholder.ReplaceAllStringFunc(query, func(name string) string {
+		n++
+		ordered = ordered && name == "$"+strconv.Itoa(n)
+		return "?"
+	})
+	if !ordered || strings.Contains(query, "'$") {
+		return query
+	}
+	return short
+}
+
+var placeholder = regexp.MustCompile(`\$[0-9]+`)
 
 func (s *stmtCache) forget() {
 	for _, st := range s.known {

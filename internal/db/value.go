@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
+	"iter"
+	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +70,24 @@ func Values(rows, cols int) string {
 		b.WriteByte(')')
 	}
 	return b.String()
+}
+
+// mostRows is how many rows one statement of Inserts has at most, a power of two.
+const mostRows = 64
+
+// Inserts splits the arguments of a multi-row insert into statements of 64, 32,
+// … 1 rows and yields what follows VALUES in each, so that both engines have few
+// texts to keep prepared.
+func Inserts(cols int, args []any) iter.Seq2[string, []any] {
+	return func(yield func(string, []any) bool) {
+		for len(args) > 0 {
+			rows := 1 << (bits.Len(uint(min(len(args)/cols, mostRows))) - 1)
+			if !yield(Values(rows, cols), args[:rows*cols]) {
+				return
+			}
+			args = args[rows*cols:]
+		}
+	}
 }
 
 // IDBytes returns the 16 bytes that an identifier of NewID stands for.
