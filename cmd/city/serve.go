@@ -90,6 +90,11 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 	if o.Level == nil {
 		o.Level = new(slog.LevelVar)
 	}
+	if o.Ready != nil { // certificates name CRLs: the first of each is there before anybody looks
+		if err := c.CA.PublishCRLs(ctx); err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Work(ctx) })
 	c.listen(ctx, g, l.HTTPS, public, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate})
