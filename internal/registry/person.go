@@ -185,8 +185,8 @@ type personRow struct {
 func people(ctx context.Context, tx db.Tx, kind Kind, lookups [][]byte) ([]personRow, error) {
 	var all []personRow
 	for args, list := range chunks(lookups) {
-		rows, err := tx.QueryContext(ctx, `SELECT id, sealed, created FROM registry_people
-			WHERE lookup IN `+list+` AND kind = '`+string(kind)+`'`, args...)
+		query := fmt.Sprintf(`SELECT id, sealed, created FROM registry_people WHERE lookup IN %s AND kind = $%d`, list, len(args)+1)
+		rows, err := tx.QueryContext(ctx, query, append(args, string(kind))...)
 		some, err := collect(rows, err, func(p *personRow) ([]any, func()) {
 			return []any{&p.id, &p.sealed, &p.created}, func() {}
 		})
