@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -74,8 +75,9 @@ func checkAct(act Act, reason, key string) error {
 	if _, to := act.edge(); to == "" {
 		return fault.New(fault.Invalid, "the act is suspend, resume or revoke")
 	}
-	if n := utf8.RuneCountInString(reason); reason == "" || n > maxReason || !utf8.ValidString(reason) {
-		return fault.InvalidInput("a reason is required", fault.Problem{Path: "/reason", Message: fmt.Sprintf("want 1 to %d characters", maxReason)})
+	if n := utf8.RuneCountInString(reason); n < 1 || n > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return fault.InvalidInput("a reason is required", fault.Problem{Path: "/reason",
+			Message: fmt.Sprintf("want 1 to %d characters, none of them a control character", maxReason)})
 	}
 	if key == "" {
 		return nil

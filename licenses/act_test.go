@@ -90,6 +90,7 @@ func TestActRefusals(t *testing.T) {
 		{"unknown act", "donghu", l.ID, "burn", "r", "", fault.Invalid},
 		{"no reason", "donghu", l.ID, "revoke", "", "", fault.Invalid},
 		{"broken text", "donghu", l.ID, "revoke", "\xff", "", fault.Invalid},
+		{"NUL", "donghu", l.ID, "revoke", "a\x00b", "", fault.Invalid},
 		{"bad key", "donghu", l.ID, "revoke", "r", "a b", fault.Invalid},
 	}
 	for _, tc := range cases {

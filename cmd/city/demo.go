@@ -184,10 +184,14 @@ func keptBases(ctx context.Context, w Where) (Bases, error) {
 
 // clearUnfinished removes what the making of a demo city left when it was cut off.
 func clearUnfinished(w Where) error {
-	if _, err := os.Stat(filepath.Join(w.Data, incomplete)); err != nil {
+	maker, err := os.ReadFile(filepath.Join(w.Data, incomplete))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return os.RemoveAll(w.Data)
+	if err == nil && string(maker) != "" && string(maker) != makerDemo {
+		return fault.New(fault.Conflict, "signet init was cut off in "+w.Data+": give another directory with --data")
+	}
+	return errors.Join(err, os.RemoveAll(w.Data))
 }
 
 // emptyDirectory refuses a directory that holds something else than a city.
@@ -257,7 +261,7 @@ func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases) err
 		return err
 	}
 	passphrase := []byte("demo-" + db.NewID()) // nobody needs this root again
-	err := MakeOptions{Where: demo.Where, Bases: bases, Ceremony: demoCeremony, Passphrase: passphrase,
+	err := MakeOptions{demo: true, Where: demo.Where, Bases: bases, Ceremony: demoCeremony, Passphrase: passphrase,
 		RootKeyFile: filepath.Join(demo.Data, "ceremony", "root.key"), Now: o.Now, Logger: o.Logger, Progress: demo.Progress}.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("make demo city: %w", err)

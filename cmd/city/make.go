@@ -6,6 +6,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -37,6 +38,7 @@ type MakeOptions struct {
 	// OperatorFile is where the credentials of the first client go, which may add
 	// others; "" makes none.
 	OperatorFile string
+	demo         bool // made by demo: may be thrown away when it was cut off
 	Now          func() time.Time
 	Logger       *slog.Logger
 	Progress     func(step string) // nil for none
@@ -61,7 +63,7 @@ func (o MakeOptions) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := makeDirectory(o.Where); err != nil {
+	if err := makeDirectory(o.Where, o.maker()); err != nil {
 		return err
 	}
 	d, err := makeDatabase(ctx, o)
@@ -72,22 +74,43 @@ func (o MakeOptions) begin(ctx context.Context) error {
 	return o.hold(ctx, d, plan)
 }
 
+// maker is what the marker says.
+func (o MakeOptions) maker() string {
+	if o.demo {
+		return makerDemo
+	}
+	return "init"
+}
+
+// makerDemo marks what may be thrown away when it was cut off.
+const makerDemo = "demo"
+
 // finish removes the marker, durably: a marker that came back would have a demo
 // city made anew.
 func (w Where) finish() error {
 	return errors.Join(os.Remove(filepath.Join(w.Data, incomplete)), syncDir(w.Data))
 }
 
-// makeDirectory puts the marker before anything else.
-func makeDirectory(w Where) error {
+// makeDirectory puts the marker, which names who makes the city, before anything
+// else. It fails with kind Conflict where a city is that was finished.
+func makeDirectory(w Where, maker string) error {
 	if err := os.MkdirAll(w.Data, 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(w.Data, incomplete), os.O_CREATE|os.O_WRONLY, 0o600)
+	marker := filepath.Join(w.Data, incomplete)
+	if _, err := os.Stat(marker); errors.Is(err, fs.ErrNotExist) {
+		for _, path := range []string{w.kekFile(), filepath.Join(w.Data, "signet.db")} {
+			if _, err := os.Stat(path); err == nil {
+				return fault.New(fault.Conflict, "there is a city already: "+path)
+			}
+		}
+	}
+	f, err := os.OpenFile(marker, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close(), os.MkdirAll(w.public(), 0o700), syncDir(w.Data))
+	_, err = f.WriteString(maker)
+	return errors.Join(err, f.Sync(), f.Close(), os.MkdirAll(w.public(), 0o700), syncDir(w.Data))
 }
 
 func makeDatabase(ctx context.Context, o MakeOptions) (*db.DB, error) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json/v2"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -30,7 +31,8 @@ import (
 // on the last standard output, and until PATTERN COMMAND… repeats a command until
 // its output matches, for what the service publishes a moment later.
 func TestCity(t *testing.T) {
-	server, demo, data, _ := startDemo(t)
+	data := t.TempDir()
+	server, demo, _ := startDemo(t, data)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/city",
 		RequireExplicitExec: true,
@@ -46,7 +48,8 @@ func TestCity(t *testing.T) {
 
 // TestAuditVerifyNamesTheEvent edits an event behind the service's back.
 func TestAuditVerifyNamesTheEvent(t *testing.T) {
-	_, _, data, stop := startDemo(t)
+	data := t.TempDir()
+	_, _, stop := startDemo(t, data)
 	stop()
 	d, err := db.Open(t.Context(), "sqlite:"+filepath.Join(data, "signet.db"), db.Options{})
 	if err != nil {
@@ -68,15 +71,98 @@ func TestAuditVerifyNamesTheEvent(t *testing.T) {
 	}
 }
 
-// startDemo starts signet demo and waits until it is ready. It ends with the test,
-// or with stop.
-func startDemo(t *testing.T) (server, demo, data string, stop func()) {
+// TestCityOverTLS speaks to a city whose certificate only its own root vouches for.
+func TestCityOverTLS(t *testing.T) {
+	data := t.TempDir()
+	server, demo, _ := startDemo(t, data, "--https")
+	secret := filepath.Join(t.TempDir(), "credentials.json")
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string // on standard error
+	}{
+		{"all from demo.json", []string{"client", "add", "--demo", demo, "--name", "x", "--scope", "registry", "--out", secret}, 0, `^$`},
+		{"root named", []string{"registry", "firm", "list", "--server", server, "--credentials", secret, "--ca-file", filepath.Join(data, "public", "root.pem")}, 0, `^$`},
+		{"root not named", []string{"registry", "firm", "list", "--server", server, "--credentials", secret}, 1, `hint: name the city's root certificate with --ca-file\n$`},
+		{"no root in the file", []string{"registry", "firm", "list", "--server", server, "--credentials", secret, "--ca-file", secret}, 1, `holds no certificate in PEM\n$`},
+		{"issuer by another name", []string{"registry", "firm", "list", "--server", strings.Replace(server, "localhost", "127.0.0.1", 1),
+			"--credentials", secret, "--ca-file", filepath.Join(data, "public", "root.pem")}, 1, `hint: give --server exactly as the city's issuer is written\n$`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := report(&stderr, run(t.Context(), c.args, nil, &stdout, &stderr, nil))
+			if code != c.code || !regexp.MustCompile(c.want).MatchString(stderr.String()) {
+				t.Errorf("exit code %d, want %d; standard error does not match %s:\n%s", code, c.code, c.want, stderr.String())
+			}
+		})
+	}
+}
+
+// TestImportResumes stops the city in the middle of an import. Importing again gives
+// every line its licence, those that were answered the same as before.
+func TestImportResumes(t *testing.T) {
+	const lines = 3 * importLines
+	data := t.TempDir()
+	file := filepath.Join(t.TempDir(), "lines.ndjson")
+	var b bytes.Buffer
+	for i := range lines {
+		fmt.Fprintf(&b, `{"key":"resume-%d","type":"teacher","holder":{"resident":"990101198503120117"},"data":{"kind":"小学教师资格","subject":"语文","granted":"2026-09-01"},"not_after":"2036-08-31"}`+"\n", i)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, demo, stop := startDemo(t, data)
+	args := []string{"license", "import", "--demo", demo, "--agency", "jiangcheng-edu", file}
+	var first, second, stderr bytes.Buffer
+	code := report(&stderr, run(t.Context(), args, nil, &stopping{Writer: &first, stop: stop}, &stderr, nil))
+	if code != 1 || !strings.Contains(stderr.String(), "hint: run the same command again") {
+		t.Fatalf("exit code %d:\n%s", code, stderr.String())
+	}
+	startDemo(t, data)
+	stderr.Reset()
+	if code := report(&stderr, run(t.Context(), args, nil, &second, &stderr, nil)); code != 0 {
+		t.Fatalf("exit code %d:\n%s", code, stderr.String())
+	}
+	answered := bytes.Count(first.Bytes(), []byte("\n"))
+	if answered == 0 || answered >= lines || !bytes.HasPrefix(second.Bytes(), first.Bytes()) {
+		t.Errorf("%d lines were answered before the stop, and not the same afterwards", answered)
+	}
+	ids := map[string]bool{}
+	for line := range strings.Lines(second.String()) {
+		var o outcome
+		if err := json.Unmarshal([]byte(line), &o); err != nil || o.Permit == "" {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		ids[o.ID] = true
+	}
+	if len(ids) != lines {
+		t.Errorf("%d licences for %d lines", len(ids), lines)
+	}
+}
+
+// stopping calls stop when the first result is written.
+type stopping struct {
+	io.Writer
+	stop func()
+}
+
+func (s *stopping) Write(b []byte) (int, error) {
+	s.stop()
+	return s.Writer.Write(b)
+}
+
+// startDemo makes or opens the demo city in a directory and waits until it is ready.
+// It ends with the test, or with stop.
+func startDemo(t *testing.T, data string, flags ...string) (server, demo string, stop func()) {
 	t.Helper()
-	data = t.TempDir()
 	// Not the test's context: it is cancelled before the cleanup that ends the city.
 	ctx, cancel := context.WithCancel(context.Background())
-	c := exec.CommandContext(ctx, "signet", "demo", "--data", data, "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0",
-		"--listen-mtls", "127.0.0.1:0", "--listen-debug", "127.0.0.1:0")
+	args := append([]string{"demo", "--data", data}, flags...)
+	if _, err := os.Stat(filepath.Join(data, "demo.json")); err != nil { // its ports are not fixed yet
+		args = append(args, "--listen", "127.0.0.1:0", "--listen-http", "127.0.0.1:0", "--listen-mtls", "127.0.0.1:0", "--listen-debug", "127.0.0.1:0")
+	}
+	c := exec.CommandContext(ctx, "signet", args...)
 	c.Stderr = t.Output()
 	out, err := c.StdoutPipe()
 	if err != nil {
@@ -102,7 +188,7 @@ func startDemo(t *testing.T) (server, demo, data string, stop func()) {
 	if err != nil || len(fields) != 3 || fields[0] != "ready" {
 		t.Fatalf("the demo city said %q: %v", line, err)
 	}
-	return fields[1], fields[2], data, stop
+	return fields[1], fields[2], stop
 }
 
 // let is the script command let.

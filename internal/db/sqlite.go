@@ -60,7 +60,7 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, *writer, 
 // writerPragmas: savepoints are kept in memory instead of in a file that nobody
 // needs after a crash, and pages written again and again go to the database less
 // often.
-var writerPragmas = []string{"synchronous(FULL)", "temp_store(MEMORY)", "cache_size(-32768)", "wal_autocheckpoint(4096)"}
+var writerPragmas = []string{"synchronous(FULL)", "temp_store(MEMORY)", "cache_size(-8192)", "wal_autocheckpoint(4096)"}
 
 func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{
