@@ -75,11 +75,8 @@ type hinted struct {
 // Unwrap returns the error without its hint.
 func (h *hinted) Unwrap() error { return h.error }
 
-// withHint adds a remedy to an error that has none yet.
+// withHint adds a remedy to an error.
 func withHint(err error, format string, args ...any) error {
-	if _, ok := errors.AsType[*hinted](err); ok {
-		return err
-	}
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
@@ -95,7 +92,7 @@ func report(w io.Writer, err error) int {
 		}
 	}
 	say(w, err.Error())
-	if h, ok := errors.AsType[*hinted](err); ok {
+	for h, ok := errors.AsType[*hinted](err); ok; h, ok = errors.AsType[*hinted](h.error) {
 		say(w, "hint: "+h.hint)
 	}
 	return code
