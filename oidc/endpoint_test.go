@@ -160,6 +160,7 @@ func TestTokenRequests(t *testing.T) {
 			{"JSON", `{"grant_type":"client_credentials"}`, header("Content-Type", "application/json"), 400, "invalid_request"},
 			{"multipart", good, header("Content-Type", "multipart/form-data; boundary=a"), 400, "invalid_request"},
 			{"no content type", good, header("Content-Type"), 400, "invalid_request"},
+			{"plain text", good, header("Content-Type", "text/plain"), 400, "invalid_request"},
 			{"parameters in the address", good, func(r *http.Request) { r.URL.RawQuery = good }, 400, "invalid_request"},
 			{"too large", good + "&a=" + strings.Repeat("a", 8<<10), nil, 413, "invalid_request"},
 			{"too large, unannounced", good + "&a=" + strings.Repeat("a", 8<<10), func(r *http.Request) { r.ContentLength = -1 }, 413, "invalid_request"},

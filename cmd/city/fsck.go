@@ -179,5 +179,5 @@ func (c *City) verifyLog(ctx context.Context, checkpoints [][]byte, report func(
 	for _, p := range r.Problems {
 		report(p.Kind, p.Event, p.Detail)
 	}
-	return r.Size, len(r.Problems), nil
+	return r.Size, len(r.Problems) + int(r.More), nil
 }

@@ -30,3 +30,15 @@ var (
 	EventEntry       = eventEntry
 	CertificateEntry = certificateEntry
 )
+
+// Queries whose plans matter.
+var (
+	PendingQuery = pendingQuery
+	NumberQuery  = numberQueries[3]
+)
+
+// FindQuery returns the query of Find.
+func FindQuery(f EventFilter) string {
+	query, _ := f.query()
+	return query
+}

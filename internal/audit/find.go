@@ -52,10 +52,13 @@ func (f EventFilter) query() (query string, args []any) {
 		query += fmt.Sprintf("%s%s $%d", word, condition, len(args))
 		word = " AND "
 	}
-	if f.Kind != "" {
+	switch {
+	case f.Kind != "" && f.Object != "":
+		where("object =", f.Object)
+		where("kind || '' =", f.Kind) // leaves SQLite no choice but the index of objects
+	case f.Kind != "":
 		where("kind =", f.Kind)
-	}
-	if f.Object != "" {
+	case f.Object != "":
 		where("object =", f.Object)
 	}
 	if f.After != "" {

@@ -166,9 +166,11 @@ func (l *Log) next(ctx context.Context) (*step, error) {
 	return s, err
 }
 
+const pendingQuery = `SELECT id, entry FROM audit_events WHERE seq IS NULL ORDER BY at, id LIMIT $1`
+
 // pending returns the first batch in the order (at, id).
 func pending(ctx context.Context, tx db.Tx) (ids []string, entries [][]byte, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT id, entry FROM audit_events WHERE seq IS NULL ORDER BY at, id LIMIT $1`, batch)
+	rows, err := tx.QueryContext(ctx, pendingQuery, batch)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read pending events: %w", err)
 	}
@@ -232,13 +234,14 @@ func number(ctx context.Context, tx db.Tx, ids []string, first int64) error {
 }
 
 // numberQueries use the names that both engines give to the columns of VALUES.
-// The casts of the first row tell PostgreSQL the types of the others.
+// The casts of the first row tell PostgreSQL the types of the others. A plain
+// seq IS NULL would make SQLite walk through all that is pending.
 var numberQueries = func() (queries [8]string) {
 	for i := range queries {
 		values := db.Values(1<<i, 2)[len("($1,$2)"):]
 		queries[i] = `UPDATE audit_events SET seq = given.column2
 			FROM (VALUES (CAST($1 AS TEXT), CAST($2 AS BIGINT))` + values + `) AS given
-			WHERE audit_events.id = given.column1 AND audit_events.seq IS NULL`
+			WHERE audit_events.id = given.column1 AND COALESCE(audit_events.seq, -1) = -1`
 	}
 	return queries
 }()

@@ -8,12 +8,10 @@ import (
 	"crypto/rand"
 	_ "crypto/sha256" // for the table
 	_ "crypto/sha512" // for the table
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"math/big"
-
-	"golang.org/x/crypto/cryptobyte"
-	"golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // The COSE algorithms that a permit may be signed with (RFC 9053 section 2).
@@ -113,16 +111,13 @@ func (a algorithm) verify(pub crypto.PublicKey, message, sig []byte) bool {
 
 // rawSignature turns the DER of an ECDSA signature into r and s of size bytes.
 func rawSignature(der []byte, size int) ([]byte, error) {
-	var r, s []byte
-	var inner cryptobyte.String
-	input := cryptobyte.String(der)
-	if !input.ReadASN1(&inner, asn1.SEQUENCE) || !input.Empty() ||
-		!inner.ReadASN1Integer(&r) || !inner.ReadASN1Integer(&s) || !inner.Empty() ||
-		len(r) > size || len(s) > size {
+	var sig struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(der, &sig)
+	if err != nil || len(rest) > 0 || sig.R.Sign() <= 0 || sig.S.Sign() <= 0 || sig.R.BitLen() > size*8 || sig.S.BitLen() > size*8 {
 		return nil, errors.New("signature not in DER")
 	}
 	raw := make([]byte, 2*size)
-	copy(raw[size-len(r):], r)
-	copy(raw[2*size-len(s):], s)
+	sig.R.FillBytes(raw[:size])
+	sig.S.FillBytes(raw[size:])
 	return raw, nil
 }

@@ -1,0 +1,49 @@
+package audit_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/testkit"
+)
+
+// TestQueriesUseIndexes asks SQLite how it would run the queries that must stay
+// cheap when the log is large.
+func TestQueriesUseIndexes(t *testing.T) {
+	d := testkit.SQLite(t)
+	for name, c := range map[string]struct{ query, want string }{
+		"pending":   {audit.PendingQuery, "USING INDEX audit_events_pending"},
+		"number":    {audit.NumberQuery, "SEARCH audit_events USING INDEX sqlite_autoindex_audit_events_1 (id=?)"},
+		"by kind":   {audit.FindQuery(audit.EventFilter{Kind: "a", After: "b", Limit: 1}), "USING INDEX audit_events_by_kind (kind=? AND id>?)"},
+		"by object": {audit.FindQuery(audit.EventFilter{Object: "a"}), "USING INDEX audit_events_by_object (object=?)"},
+		"both":      {audit.FindQuery(audit.EventFilter{Object: "a", Kind: "b"}), "USING INDEX audit_events_by_object (object=?)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := ""
+			err := d.Read(t.Context(), func(tx db.Tx) error {
+				rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+c.query, make([]any, strings.Count(c.query, "$"))...)
+				if err != nil {
+					return err
+				}
+				defer rows.Close()
+				for rows.Next() {
+					var id, parent, unused int
+					var step string
+					if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+						return err
+					}
+					plan += step + "\n"
+				}
+				return rows.Err()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(plan, c.want) {
+				t.Errorf("plan:\n%swant %s", plan, c.want)
+			}
+		})
+	}
+}
