@@ -10,7 +10,7 @@ trap 'rm -f "$log"' EXIT
 while IFS=: read -r file name; do
 	package=$(dirname "$file")
 	targets=$((targets + 1))
-	if go test -run '^$' -fuzz "^$name\$" -fuzztime "$seconds" -fuzzminimizetime 5s "$package" >"$log" 2>&1; then
+	if go test -run '^$' -fuzz "^$name\$" -fuzztime "$seconds" -fuzzminimizetime 10x "$package" >"$log" 2>&1; then
 		echo "ok   $package $name"
 	else
 		failed=$((failed + 1))
