@@ -23,7 +23,7 @@ import (
 )
 
 // Batch is the most requests that one call of Issue takes.
-const Batch = 64
+const Batch = 256
 
 const (
 	sweepEvery = 5 * time.Second
