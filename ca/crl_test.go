@@ -365,3 +365,26 @@ func TestOpenSSLKeepsShardsApart(t *testing.T) {
 		}
 	}
 }
+
+// TestSleeperDoesNotPublishAnOlderCRL: a replica that slept past its reservation
+// comes with a lower number than is out, and without the last revocations.
+func TestSleeperDoesNotPublishAnOlderCRL(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		wake, err := c.SlowCRL(t.Context(), "city")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Revoke(t.Context(), c.issue(t, request(t)).Serial, ca.KeyCompromise, actor); err != nil {
+			t.Fatal(err)
+		}
+		c.clock.advance(31 * time.Second)
+		c.publish(t)
+		if err := wake(); err != nil {
+			t.Fatal(err)
+		}
+		if list := c.crl(t, "city", 1); list.Number.Int64() != 2 || len(list.RevokedCertificateEntries) != 1 {
+			t.Errorf("number %v, %d entries", list.Number, len(list.RevokedCertificateEntries))
+		}
+	})
+}

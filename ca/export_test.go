@@ -3,10 +3,13 @@ package ca
 import (
 	"context"
 	"crypto/x509"
+	"time"
 
 	"github.com/smallstep/certificates/authority"
 	casapi "github.com/smallstep/certificates/cas/apiv1"
 	stepdb "github.com/smallstep/certificates/db"
+
+	"github.com/signet-city/signet/internal/db"
 )
 
 // Authority returns smallstep's authority of an issuer's active key, to show what
@@ -23,8 +26,9 @@ func (c *CA) Authority(ctx context.Context, issuer string) (*authority.Authority
 func (c *CA) AuthDB() stepdb.AuthDB { return authDB{c} }
 
 // Half issues up to the point where a crash is wanted: "intent" after the intent
-// is committed, "signed" after the signature, before it is stored. It returns the
-// serial number.
+// is committed, "signed" after the signature, before it is stored. "changed" goes
+// on to the signature with a template that was changed after the lint. It returns
+// the serial number.
 func (c *CA) Half(ctx context.Context, r Request, until string) (serial string, err error) {
 	if err := checkRequest(&r); err != nil {
 		return "", err
@@ -56,6 +60,9 @@ func (c *CA) Half(ctx context.Context, r Request, until string) (serial string, 
 	row.tbsHash = hash[:]
 	if err := c.intend(ctx, &row); err != nil || until == "intent" {
 		return row.Serial, err
+	}
+	if until == "changed" {
+		t.IsCA, t.KeyUsage = true, x509.KeyUsageCertSign
 	}
 	_, err = c.signIntent(ctx, &row, s, &casapi.CreateCertificateRequest{Template: t, CSR: csr, Lifetime: 1}, token)
 	return row.Serial, err
@@ -123,4 +130,31 @@ func CeremonySteps(ctx context.Context, o CeremonyOptions, steps int) (done bool
 		}
 	}
 	return steps >= len(all), nil
+}
+
+// SlowCRL makes a CRL and returns what publishes it, as a replica does that falls
+// asleep between.
+func (c *CA) SlowCRL(ctx context.Context, issuer string) (publish func() error, err error) {
+	s, err := c.active(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	now := c.now()
+	d := draft{issuer: issuer, shard: 1, from: now.UTC().Truncate(time.Second), until: now.Add(c.crlLife).UTC().Truncate(time.Second)}
+	err = c.db.Update(ctx, func(tx db.Tx) error {
+		return reserve(ctx, tx, &d, "system", `$3 > 0`, db.Micros(now), db.Micros(now.Add(busy)), int64(1), issuer, d.shard)
+	})
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.ring.Signer(ctx, s.id)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.sign(c.linter, s.cert, key); err != nil {
+		return nil, err
+	}
+	return func() error {
+		return c.db.Update(ctx, func(tx db.Tx) error { return d.store(ctx, tx, "system") })
+	}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -131,7 +130,7 @@ func setHosts(t *x509.Certificate, hosts []string, wanted bool) error {
 	}
 	for _, h := range hosts {
 		if ip, err := netip.ParseAddr(h); err == nil {
-			t.IPAddresses = append(t.IPAddresses, net.IP(ip.Unmap().AsSlice()))
+			t.IPAddresses = append(t.IPAddresses, ip.Unmap().AsSlice())
 		} else {
 			t.DNSNames = append(t.DNSNames, h)
 		}
