@@ -19,7 +19,6 @@ const Scope = "licenses"
 const (
 	maxBody  = 256 << 10 // bytes of one request
 	maxLine  = 64 << 10  // bytes of one line of a batch
-	maxLines = 100_000   // of one batch: a longer one is sent in parts
 	pageMost = 200
 )
 
@@ -155,8 +154,8 @@ func (s *Service) postBatch(w http.ResponseWriter, r *http.Request, c web.Caller
 		if len(in.Bytes()) == 0 {
 			continue
 		}
-		if b.n >= maxLines {
-			return b.stop(fault.New(fault.TooLarge, "a batch has at most "+strconv.Itoa(maxLines)+" lines: send the rest in another"))
+		if b.n >= s.maxLines {
+			return b.stop(fault.New(fault.TooLarge, "a batch has at most "+strconv.Itoa(s.maxLines)+" lines: send the rest in another"))
 		}
 		if err := b.add(in.Bytes()); err != nil {
 			return err

@@ -184,6 +184,13 @@ func TestBatch(t *testing.T) {
 		}
 	}
 	c.wantClean(t, 144)
+	var long strings.Builder
+	for range 161 {
+		long.WriteString("{}\n")
+	}
+	if got := s.batch(long.String()); len(got) < 1 || got[len(got)-1].Error != "too_large" || got[len(got)-1].Line != 161 {
+		t.Errorf("a batch over its bound ended with %+v", got[len(got)-1])
+	}
 	cut := s.batch(text(t, keyed{"cut", food(nil)}) + "\n" + strings.Repeat("x", 70<<10))
 	if len(cut) != 2 || cut[0].Permit == "" || cut[1].Error != "too_large" || cut[1].Line != 2 {
 		t.Errorf("an endless line: %+v", cut)

@@ -22,6 +22,7 @@ type Options struct {
 	Types      []*Type
 	Tokens     web.TokenChecker
 	Changed    func() // called after a licence's status has changed, to publish it; nil for none
+	BatchLines int    // of one batch; 0 means 10,000
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -39,6 +40,7 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
+	maxLines int
 	permute  [32]byte // secret of the status indexes
 	counters counters
 }
@@ -57,7 +59,10 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.Changed == nil {
 		o.Changed = func() {}
 	}
-	s := &Service{db: o.DB, ring: o.Ring, registry: o.Registry, types: map[string]*Type{}, order: o.Types, tokens: o.Tokens,
+	if o.BatchLines == 0 {
+		o.BatchLines = 10_000
+	}
+	s := &Service{maxLines: o.BatchLines, db: o.DB, ring: o.Ring, registry: o.Registry, types: map[string]*Type{}, order: o.Types, tokens: o.Tokens,
 		changed: o.Changed, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
 	s.counters.db = o.DB
 	codes := map[uint64]bool{}

@@ -66,6 +66,7 @@ type Options struct {
 	BundleLife, SnapshotLife, HeadLife time.Duration
 	CRLLife                            time.Duration
 	BodyBytes                          int64 // largest body of an API call; 0 means 8 MiB
+	BatchLines                         int   // of one batch; 0 means 10,000
 	Now                                func() time.Time
 	Logger                             *slog.Logger
 	Metrics                            *prometheus.Registry
@@ -169,7 +170,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.Licenses, err = licenses.New(ctx, licenses.Options{DB: c.DB, Ring: c.Ring, Registry: c.Registry, Types: types, Tokens: c.OIDC,
+	c.Licenses, err = licenses.New(ctx, licenses.Options{DB: c.DB, Ring: c.Ring, Registry: c.Registry, Types: types, Tokens: c.OIDC, BatchLines: o.BatchLines,
 		Changed: func() { c.Trust.Poke() }, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err
