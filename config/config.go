@@ -71,6 +71,10 @@ type Config struct {
 	// city's root.
 	TLS TLS `koanf:"tls"`
 
+	// Site is how the pages call the city's services.
+	// Default: see its fields. Danger: none.
+	Site Site `koanf:"site"`
+
 	// Log is what is logged, and how, on standard error.
 	// Default: see its fields. Danger: see its fields.
 	Log Log `koanf:"log"`
@@ -155,6 +159,17 @@ type CA struct {
 	// Default: 96h. Danger: short, and an outage makes every certificate
 	// unverifiable; long, and a revoked one passes that long.
 	CRLLife time.Duration `koanf:"crl_life"`
+}
+
+// Site names the city's services on every page, at most 40 characters each.
+type Site struct {
+	// NameZH is the Chinese name.
+	// Default: 一网通办. Danger: none.
+	NameZH string `koanf:"name_zh"`
+
+	// NameEN is the English name.
+	// Default: City services. Danger: none.
+	NameEN string `koanf:"name_en"`
 }
 
 // Limits bounds what callers may send.

@@ -228,6 +228,8 @@ func (c *Config) fillDefaults(credentials string) {
 	}
 	def(&c.KEKFile, kekFile(c.Data, credentials))
 	def(&c.RootKeyFile, filepath.Join(c.Data, "root.key"))
+	def(&c.Site.NameZH, "一网通办")
+	def(&c.Site.NameEN, "City services")
 	def(&c.Log.Level, "info")
 	def(&c.Log.Format, "text")
 	life(&c.Trust.BundleLife, 336*time.Hour)

@@ -73,6 +73,11 @@ func (c Config) problems() Problems {
 		check("pkcs11.module", "must be an absolute path")
 	}
 	check("tls", togetherProblem(c.TLS.CertFile, c.TLS.KeyFile))
+	for key, name := range map[string]string{"site.name_zh": c.Site.NameZH, "site.name_en": c.Site.NameEN} {
+		if utf8.RuneCountInString(name) > 40 {
+			check(key, "is longer than 40 characters")
+		}
+	}
 	check("log.level", choiceProblem(c.Log.Level, "debug", "info", "warn", "error"))
 	check("log.format", choiceProblem(c.Log.Format, "text", "json"))
 	c.checkLives(check)

@@ -121,6 +121,8 @@ func configFlags() [][2]string {
 		{"pkcs11.pin-file", "`FILE` that holds the token's PIN"},
 		{"tls.cert-file", "PEM `FILE` of the public certificate and its intermediates"},
 		{"tls.key-file", "PEM `FILE` of its private key"},
+		{"site.name-zh", "the Chinese `NAME` that the pages carry"},
+		{"site.name-en", "the English `NAME` that the pages carry"},
 		{"log.level", "`LEVEL` debug, info, warn or error"},
 		{"log.format", "`FORMAT` text or json"},
 		{"trust.bundle-life", "`DURATION` for which a trust bundle is good"},

@@ -16,6 +16,9 @@ var (
 	house = []string{"internal/registry", "internal/keys", "internal/audit", "internal/db", "internal/web", "internal/obs", "internal/fault"}
 )
 
+// services are the four contexts with their pages.
+var services = []string{"ca", "oidc", "licenses"}
+
 // table is the whole of who imports whom.
 var table = map[string]row{
 	"licenses/permit": {imports: pure, pure: true},
@@ -40,10 +43,10 @@ var table = map[string]row{
 	"licenses": {imports: join(house, pure)},
 
 	"config":     {},
-	"cmd/city":   {imports: join(house, pure, []string{"ca", "oidc", "licenses", "internal/trust", "verify/read", "config"})},
-	"cmd/signet": {imports: join(house, pure, []string{"ca", "oidc", "licenses", "internal/trust", "verify/read", "config", "cmd/city"})},
+	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config"})},
+	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/city"})},
 
-	"internal/testkit": {imports: []string{"internal/db", "internal/audit", "internal/keys", "internal/fault"}},
+	"internal/testkit": {imports: []string{"internal/db", "internal/audit", "internal/keys", "internal/web", "internal/fault"}},
 	"internal/arch":    {},
 }
 
@@ -67,6 +70,9 @@ var doors = []door{
 	{"modernc.org/sqlite", []string{"internal/db", "internal/testkit"}},
 	{"github.com/pressly/goose/", []string{"internal/db"}},
 	{"github.com/ory/", []string{"oidc"}},
+	{"github.com/go-webauthn/", []string{"oidc/login"}},
+	{"golang.org/x/text/", []string{"internal/web"}},
+	{"github.com/chromedp/", []string{"internal/testkit"}},
 	{"github.com/go-jose/go-jose/v4", []string{"oidc", "licenses"}},
 	{"github.com/smallstep/", []string{"ca", "internal/keys"}},
 	{"go.step.sm/crypto/", []string{"ca", "internal/keys"}},
@@ -86,15 +92,16 @@ var doors = []door{
 	{"golang.org/x/mod/sumdb/note", []string{"internal/audit", "internal/keys", "cmd/city"}},
 	{"golang.org/x/sync/", []string{"cmd/city"}},
 	// The registerer stands in every Options; see metricsOnly.
-	{"github.com/prometheus/client_golang/prometheus", join(house, []string{"ca", "oidc", "licenses", "internal/trust", "cmd/city", "cmd/signet"})},
+	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
 	{"github.com/prometheus/client_golang/prometheus/", []string{"internal/obs"}},
-	{"golang.org/x/crypto/", join(house, pure, []string{"ca", "oidc", "licenses", "internal/trust", "cmd/city", "cmd/signet"})},
+	{"golang.org/x/crypto/", join(house, pure, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
 }
 
 // testDoors lists the libraries that any test may import, and no other file:
-// comparing, scripts of the command line, and somebody else's OAuth client.
-var testDoors = []string{"github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/oauth2",
-	"github.com/prometheus/client_golang/prometheus/testutil"}
+// comparing, scripts of the command line, browsers, codes for them to read, and
+// somebody else's OAuth and OpenID clients.
+var testDoors = []string{"github.com/google/go-cmp/", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/oauth2", "github.com/coreos/go-oidc/",
+	"github.com/chromedp/", "rsc.io/qr", "github.com/prometheus/client_golang/prometheus/testutil"}
 
 // metricsOnly reports whether a name of the prometheus package makes or registers
 // a collector, which only metrics.go does.

@@ -28,15 +28,21 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 // Protect bounds every request body to max bytes, refuses what a browser sends
 // from another origin to change something, and sets the headers that keep a
 // browser from guessing types, framing, running or sending anything on. A
-// handler that serves pages replaces Content-Security-Policy by its own.
-func Protect(next http.Handler, max int64) http.Handler {
-	bounded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// handler that serves pages replaces Content-Security-Policy by its own. Deny
+// answers what is refused; nil means a fault as Handler writes it.
+func Protect(next http.Handler, max int64, deny http.Handler) http.Handler {
+	if deny == nil {
+		deny = Handler(func(http.ResponseWriter, *http.Request) error { return errStranger }, nil)
+	}
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(deny)
+	checked := protection.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		r.Body = http.MaxBytesReader(w, r.Body, max)
-		next.ServeHTTP(w, r)
+		checked.ServeHTTP(w, r)
 	})
-	return http.NewCrossOriginProtection().Handler(bounded)
 }

@@ -17,7 +17,7 @@ func TestProtect(t *testing.T) {
 			return err
 		}
 		return web.WriteJSON(w, 200, "done")
-	}, nil), 8)
+	}, nil), 8, nil)
 	tests := []struct {
 		name, method, body string
 		header             [2]string

@@ -73,15 +73,24 @@ func isToken(s string) bool {
 	return body != ""
 }
 
-// Caller is who an access token was given to.
+// Caller is who acts: a program by its access token, or a person on a page.
 type Caller struct {
 	ClientID string
+	Person   string // id in the registry, "" for a program
 	Agency   string // the agency that the client belongs to, "" for none
 	Scopes   []string
 }
 
 // Has reports whether the token carries scope.
 func (c Caller) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// Actor returns the caller as audit events name it.
+func (c Caller) Actor() string {
+	if c.Person != "" {
+		return "person:" + c.Person
+	}
+	return "client:" + c.ClientID
+}
 
 // TokenChecker tells whose access token it is shown.
 type TokenChecker interface {
