@@ -18,12 +18,12 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=$(VCS)
 FUZZTIME ?= 5s
 GOTEST := go test -json -count=1 -p 2
 
-.PHONY: help build demo test race fuzz lint bench gen check vuln toolchain
+.PHONY: help build demo test race fuzz lint pages vectors bench gen check vuln toolchain scanner
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: toolchain ## build bin/signet
+build: toolchain scanner ## build bin/signet with the page at /verify/
 	@mkdir -p bin
 	go build -o bin/signet ./cmd/signet
 
@@ -31,12 +31,14 @@ demo: build ## make the demo city in build/demo, or open it again, and serve it
 	@mkdir -p build
 	bin/signet demo --data build/demo
 
-test: toolchain build/report ## run every test, installing from Debian what they need
+test: toolchain build/report ## run every test, installing from Debian and npm what they need
 	@certs-test/scripts/need.sh
+	@$(MAKE) scanner || [[ -z $$CI ]]
 	@$(GOTEST) -timeout 20m ./... | build/report
 
 race: toolchain build/report ## run every test under the race detector
 	@certs-test/scripts/need.sh
+	@$(MAKE) scanner || [[ -z $$CI ]]
 	@$(GOTEST) -race -timeout 60m ./... | build/report
 
 fuzz: toolchain ## run every fuzz target for FUZZTIME (5s)
@@ -47,6 +49,16 @@ lint: toolchain ## gofmt, go vet, staticcheck and the table of imports
 	go vet ./...
 	go tool -modfile=tools/go.mod staticcheck -checks=inherit,ST1000,ST1020,ST1021,ST1022 ./...
 	go test -count=1 ./internal/arch
+
+pages: toolchain ## draw every page, in both languages, to build/pages
+	@certs-test/scripts/need.sh
+	@rm -rf build/pages && mkdir -p build/pages
+	@SIGNET_PAGES=$(CURDIR)/build/pages go test -count=1 -p 1 -timeout 20m -run '^TestPages$$' \
+		$$(grep -rlE '^func TestPages\(' --include='*_test.go' --exclude-dir=node_modules . | xargs -n 1 dirname | sort -u)
+	@echo "build/pages/index.html"
+
+vectors: build ## hold Go, the command line and the page against all test vectors and their mutants
+	go run ./certs-test/vectors
 
 bench: toolchain ## measure, print a table and write build/bench.json
 	@mkdir -p build
@@ -61,6 +73,15 @@ check: lint test race fuzz ## all of it, the build without cgo, and nothing new 
 
 vuln: toolchain ## look for known vulnerabilities, where their database can be reached
 	go tool -modfile=tools/go.mod govulncheck ./...
+
+# npm installs what a lock file names once, and the page is made anew when what it
+# is made of has changed (verify/scanner/build.mjs).
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	@certs-test/scripts/npm.sh $*
+	@touch $@
+
+scanner: verify/scanner/node_modules/.package-lock.json
+	@cd verify/scanner && npm run --silent build || { echo "signet: the page at /verify/ could not be built: see above" >&2; exit 1; }
 
 # The local Go must be able to fetch another: 1.21 was the first that could.
 toolchain:

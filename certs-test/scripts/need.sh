@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs from Debian what the tests need and this machine lacks. Where it may
+# Installs from Debian and npm what the tests need and this machine lacks. Where it may
 # not, it says in one line what to install: the tests that need it are then
 # skipped and say so, except under CI, where that is a failure.
 set -euo pipefail
@@ -26,6 +26,13 @@ look() {
 	need "softhsm2" softhsm2-util
 	need "openssl" openssl
 	need "util-linux" unshare
+	if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+		missing+=("chromium")
+	fi
+	# Pages are Chinese: a browser without its glyphs draws boxes.
+	if [[ -z $(fc-list :lang=zh 2>/dev/null) ]]; then
+		missing+=("fonts-wqy-microhei" "fontconfig")
+	fi
 	need "gcc libc6-dev" cc # PKCS#11 and the race detector need cgo
 	if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null; then
 		missing+=("postgresql-15")
@@ -52,14 +59,28 @@ install_missing() {
 	"${install[@]}" >/dev/null 2>&1 || { quietly "${get[@]}" update && quietly "${install[@]}"; }
 }
 
-look
-[[ ${#missing[@]} -eq 0 ]] && exit 0
+# modules installs what npm must, where it is not there yet. Without it, checks of
+# pages and of sign-in are skipped.
+modules() {
+	local dir
+	for dir in certs-test/web verify/scanner; do
+		[[ -f $dir/package-lock.json ]] || continue
+		[[ $dir/node_modules/.package-lock.json -nt $dir/package-lock.json ]] && continue
+		"${BASH_SOURCE[0]%/*}/npm.sh" "$dir" || return 1
+		touch "$dir/node_modules/.package-lock.json"
+	done
+}
 
-if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
+ok=true
+look
+if [[ ${#missing[@]} -gt 0 && $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
 	echo "installing for the tests: ${missing[*]}" >&2
 	install_missing || true
 	look
-	[[ ${#missing[@]} -eq 0 ]] && exit 0
 fi
-echo "signet: the tests also need: apt-get install ${missing[*]}" >&2
-[[ -z ${CI:-} ]]
+if [[ ${#missing[@]} -gt 0 ]]; then
+	echo "signet: the tests also need: apt-get install ${missing[*]}" >&2
+	ok=false
+fi
+modules || ok=false
+$ok || [[ -z ${CI:-} ]]

@@ -91,7 +91,7 @@ func TestToolchain(t *testing.T) {
 }
 
 func TestNeedSaysWhatToInstallWhereItMayNot(t *testing.T) {
-	path := links(t, "mktemp", "tail", "rm") + ":" + commands(t, map[string]string{"id": "echo 1000", "openssl": "", "unshare": "", "cc": ""})
+	path := links(t, "mktemp", "tail", "rm") + ":" + commands(t, map[string]string{"id": "echo 1000", "openssl": "", "unshare": "", "cc": "", "chromium": ""})
 	for _, tt := range []struct {
 		name, ci string
 		code     int
@@ -109,7 +109,7 @@ func TestNeedSaysWhatToInstallWhereItMayNot(t *testing.T) {
 // TestNeedInstalls lets the script install with a stand-in for apt-get that knows
 // a package only after an update, as on a fresh machine.
 func TestNeedInstalls(t *testing.T) {
-	bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": ""})
+	bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "chromium": "", "fc-list": "echo 文泉驛"})
 	apt := `case "$*" in
 *update*) touch "$STATE/updated" ;;
 *install*zbar-tools*) [ -e "$STATE/updated" ] || exit 100; printf '#!/bin/sh\n' >"$BIN/zbarimg"; chmod +x "$BIN/zbarimg" ;;
@@ -124,6 +124,49 @@ esac`
 	}
 	if got := script(t, ".", env, "need.sh"); got.code != 0 || got.stderr != "" {
 		t.Errorf("second run: %+v", got)
+	}
+}
+
+// TestNeedInstallsModules lets the script run with a stand-in for npm.
+func TestNeedInstallsModules(t *testing.T) {
+	const npm = `mkdir -p node_modules; echo "$PWD $*" >>"$STATE/calls"; echo {} >node_modules/.package-lock.json`
+	tests := []struct {
+		name, node, npm string
+		code            int
+		says            string
+	}{
+		{"installs", "echo v20.20.2", npm, 0, ""},
+		{"old node", "echo v18.20.4", npm, 1, "needs Node.js 20 or newer with npm, found v18.20.4"},
+		{"no registry", "echo v22.1.0", "echo ENOTFOUND >&2; exit 1", 1, "signet: npm ci in certs-test/web did not work"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tree, state := t.TempDir(), t.TempDir()
+			web := filepath.Join(tree, "certs-test", "web")
+			if err := os.MkdirAll(web, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(web, "package-lock.json"), []byte("{}"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "zbarimg": "",
+				"chromium": "", "fc-list": "echo 文泉驛", "node": tt.node, "npm": tt.npm})
+			env := []string{"PATH=" + links(t, "bash", "env", "mktemp", "tail", "rm", "touch", "mkdir", "sleep") + ":" + bin, "STATE=" + state, "CI=true"}
+			got := script(t, tree, env, "need.sh")
+			if got.code != tt.code || !strings.Contains(got.stderr, tt.says) {
+				t.Fatalf("%+v", got)
+			}
+			if tt.code != 0 {
+				return
+			}
+			if got := script(t, tree, env, "need.sh"); got.code != 0 || got.stderr != "" {
+				t.Errorf("second run: %+v", got)
+			}
+			calls, err := os.ReadFile(filepath.Join(state, "calls"))
+			if err != nil || string(calls) != web+" ci --no-audit --no-fund\n" {
+				t.Errorf("npm was called: %q, %v", calls, err)
+			}
+		})
 	}
 }
 
