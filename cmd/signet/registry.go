@@ -25,8 +25,9 @@ func newRegistry(e *env) *cobra.Command {
 		group("agency", "Agencies and what they may issue",
 			newAgencyList(e, f), newAgencyFind(e, f), newAgencyAdd(e, f), newAgencySucceed(e, f),
 			newAgencyAuthorities(e, f), newAgencyAuthorize(e, f)),
-		group("firm", "Firms", newFirmList(e, f), newFirmFind(e, f), newFirmAdd(e, f)),
+		group("firm", "Firms", newFirmList(e, f), newFirmFind(e, f), newFirmAdd(e, f), newFirmDelegations(e, f)),
 		group("person", "People", newPersonFind(e, f), newPersonAdd(e, f)),
+		newDelegate(e, f), newWithdraw(e, f), newEmploy(e, f), newDismiss(e, f),
 	)
 	f.register(c)
 	return c
@@ -278,36 +279,24 @@ type personView struct {
 	Created time.Time `json:"created"`
 }
 
-// personCommand returns a command that sends a file about a person.
-func personCommand(e *env, f *apiFlags, c *cobra.Command, path string) *cobra.Command {
-	c.Args = cobra.ExactArgs(1)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		body, err := e.readJSON(args[0])
-		if err != nil {
-			return err
-		}
-		var v personView
-		return f.registry(c, e, request{method: "POST", path: path, body: body}, &v, func(w io.Writer) {
-			list(w, "person", v.ID, "kind", v.Kind, "number", v.Number, "name", v.Name, "created", stamp(v.Created))
-		})
-	}
-	return c
+func showPerson(v *personView, w io.Writer) {
+	list(w, "person", v.ID, "kind", v.Kind, "number", v.Number, "name", v.Name, "created", stamp(v.Created))
 }
 
 // newPersonAdd returns the command registry person add.
 func newPersonAdd(e *env, f *apiFlags) *cobra.Command {
-	return personCommand(e, f, &cobra.Command{
+	return fileCommand(e, f, &cobra.Command{
 		Use:     "add FILE",
 		Short:   "Add a person from a file in JSON; - is standard input",
 		Example: `  {"kind": "resident", "number": "…", "name": "…"}`,
-	}, "people")
+	}, "people", showPerson)
 }
 
 // newPersonFind returns the command registry person find.
 func newPersonFind(e *env, f *apiFlags) *cobra.Command {
-	return personCommand(e, f, &cobra.Command{
+	return fileCommand(e, f, &cobra.Command{
 		Use:     "find FILE",
 		Short:   "Find a person by a file in JSON; - is standard input",
 		Example: `  {"kind": "resident", "number": "…"}`,
-	}, "people/find")
+	}, "people/find", showPerson)
 }

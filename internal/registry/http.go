@@ -38,8 +38,13 @@ func (r *Registry) Mount(mux *http.ServeMux, tokens web.TokenChecker) {
 		"GET /registry/v1/firms":                      a.listFirms,
 		"POST /registry/v1/firms":                     a.addFirm,
 		"GET /registry/v1/firms/{uscc}":               a.findFirm,
+		"GET /registry/v1/firms/{uscc}/delegations":   a.listDelegations,
 		"POST /registry/v1/people":                    a.addPerson,
 		"POST /registry/v1/people/find":               a.findPerson,
+		"POST /registry/v1/delegations":               a.delegate,
+		"POST /registry/v1/delegations/withdraw":      a.withdraw,
+		"POST /registry/v1/posts":                     a.employ,
+		"POST /registry/v1/posts/end":                 a.dismiss,
 	} {
 		mux.Handle(pattern, web.Handler(func(w http.ResponseWriter, req *http.Request) error {
 			caller, err := web.Authorize(a.tokens, req, scope)

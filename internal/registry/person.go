@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json/v2"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func (p Person) GoString() string { return p.String() }
 // LogValue implements slog.LogValuer: the ID.
 func (p Person) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
-// ErrPerson is returned when nobody has the kind and number asked for.
+// ErrPerson is returned when nobody has the id, or the kind and number, asked for.
 var ErrPerson = fault.New(fault.NotFound, "no such person")
 
 // CheckNumber checks the number of a document of any kind: resident numbers by
@@ -144,6 +145,25 @@ func (r *Registry) FindPerson(ctx context.Context, kind Kind, number string) (Pe
 		return Person{}, ErrPerson
 	}
 	return p, nil
+}
+
+// PersonByID returns the person with that id. It fails with ErrPerson if there is
+// none.
+func (r *Registry) PersonByID(ctx context.Context, id string) (Person, error) {
+	var kind Kind
+	row := personRow{id: id}
+	err := r.db.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT kind, sealed, created FROM registry_people WHERE id = $1`, id).
+			Scan(&kind, &row.sealed, &row.created)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return Person{}, ErrPerson
+	}
+	if err != nil {
+		return Person{}, wrap("find person", err)
+	}
+	p, err := r.open(ctx, kind, row)
+	return p, wrap("find person", err)
 }
 
 // FindPeople returns those of the numbers that are registered under kind, by
