@@ -89,7 +89,8 @@ func checkAct(act Act, reason, key string) error {
 // anything.
 func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
 	var was Status
-	err := tx.QueryRowContext(ctx, "SELECT status FROM licenses WHERE id = $1 AND agency = $2", id, caller.Agency).Scan(&was)
+	err := tx.QueryRowContext(ctx, "SELECT "+state+" FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
+		"WHERE l.id = $1 AND l.agency = $2", id, caller.Agency).Scan(&was)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
@@ -108,7 +109,7 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id strin
 	}
 	args := append([]any{string(to), reason, db.Micros(now), id}, states...)
 	moved, err := ids(ctx, tx, `UPDATE licenses SET status = $1, reason = $2, changed_at = $3 WHERE id = $4 AND status IN (`+
-		placeholders(5, len(from))+`) RETURNING id`, args...)
+		placeholders(5, len(from))+`) AND NOT EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id) RETURNING id`, args...)
 	if err != nil {
 		return false, err
 	}
@@ -118,7 +119,7 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id strin
 	if err := s.counters.bump(ctx, tx, changesCounter); err != nil {
 		return false, err
 	}
-	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: "client:" + caller.ClientID,
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: caller.Actor(),
 		Object: "license:" + id, Data: map[string]any{"from": string(was), "to": string(to), "reason": reason}})
 	return err == nil, err
 }

@@ -138,3 +138,41 @@ func TestActKeysAndRaces(t *testing.T) {
 		}
 	})
 }
+
+// TestActWaitsForTheSignature: what is being signed is not acted on, and changed
+// last when it was signed.
+func TestActWaitsForTheSignature(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		must(t, c.Begin(t.Context(), callers["donghu"], []licenses.Keyed{{Key: "k", Request: food(nil)}}))
+		var id string
+		must(t, d.Read(t.Context(), func(tx db.Tx) error {
+			return tx.QueryRowContext(t.Context(), "SELECT license FROM license_signing").Scan(&id)
+		}))
+		before, err := c.Find(t.Context(), "donghu-amr", id)
+		must(t, err)
+		if before.Status != licenses.Signing || before.Permit != "" {
+			t.Errorf("status %s before the signature", before.Status)
+		}
+		for _, act := range []licenses.Act{licenses.Suspend, licenses.Revoke} {
+			if _, err := c.Act(t.Context(), callers["donghu"], id, act, "r", ""); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("%s before the signature: %v", act, err)
+			}
+		}
+		l := c.issue(t, "donghu", "k", food(nil))
+		if l.ID != id || l.Status != licenses.Issued || l.Changed.Before(before.Changed) {
+			t.Errorf("completed %+v", l)
+		}
+		again, err := c.Find(t.Context(), "donghu-amr", id)
+		must(t, err)
+		if !again.Changed.Equal(l.Changed) {
+			t.Errorf("changed %v, read back as %v", l.Changed, again.Changed)
+		}
+		revoked, err := c.Act(t.Context(), callers["donghu"], id, licenses.Revoke, "r", "")
+		must(t, err)
+		if revoked.Status != licenses.Revoked || revoked.Changed.Before(l.Changed) {
+			t.Errorf("revoked %+v", revoked)
+		}
+		c.wantClean(t, 1)
+	})
+}

@@ -26,7 +26,7 @@ func (s *Service) Begin(ctx context.Context, caller web.Caller, requests []Keyed
 			return err
 		}
 	}
-	_, err = s.record(ctx, drafts)
+	_, err = s.record(ctx, caller, drafts)
 	return err
 }
 

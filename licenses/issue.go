@@ -109,7 +109,7 @@ func (s *Service) begin(ctx context.Context, caller web.Caller, agency registry.
 	if len(drafts) == 0 {
 		return nil
 	}
-	fresh, err := s.record(ctx, drafts)
+	fresh, err := s.record(ctx, caller, drafts)
 	if err != nil {
 		return err
 	}
@@ -166,14 +166,15 @@ func (s *Service) seal(ctx context.Context, caller web.Caller, d *draft) (err er
 	return err
 }
 
-// record writes the drafts with their intent events and returns the ids of those
-// that are new; the others' keys have been used before.
-func (s *Service) record(ctx context.Context, drafts []*draft) (fresh map[string]bool, err error) {
+// record writes the drafts with their intent events, as being signed, and returns
+// the ids of those that are new; the others' keys have been used before. The
+// status that it writes is the one after signing: see license_signing.
+func (s *Service) record(ctx context.Context, caller web.Caller, drafts []*draft) (fresh map[string]bool, err error) {
 	const cols = 15
 	args := make([]any, 0, len(drafts)*cols)
 	for _, d := range drafts {
 		l := d.lic
-		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.types[l.Type].Holder, l.holderRef, d.sealed, string(Signing), l.place,
+		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.types[l.Type].Holder, l.holderRef, d.sealed, string(Issued), l.place,
 			l.client, l.requestKey, l.hash, db.Micros(l.NotAfter), db.Micros(l.Created), db.Micros(l.Changed))
 	}
 	err = s.db.Update(ctx, func(tx db.Tx) error {
@@ -187,11 +188,18 @@ func (s *Service) record(ctx context.Context, drafts []*draft) (fresh map[string
 			}
 			maps.Copy(fresh, found)
 		}
+		signing := make([]any, 0, len(fresh)*2)
 		events := make([]audit.Event, 0, len(fresh))
 		for _, d := range drafts {
 			if l := d.lic; fresh[l.ID] {
-				events = append(events, audit.Event{Kind: EventIntent, Actor: "client:" + l.client, Object: "license:" + l.ID,
+				signing = append(signing, l.ID, db.Micros(l.Created))
+				events = append(events, audit.Event{Kind: EventIntent, Actor: caller.Actor(), Object: "license:" + l.ID,
 					Data: map[string]any{"number": l.Number, "type": l.Type, "agency": l.Agency, "place": l.place, "request": l.hash}})
+			}
+		}
+		for values, some := range db.Inserts(2, signing) {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO license_signing (license, created_at) VALUES `+values, some...); err != nil {
+				return err
 			}
 		}
 		_, err := audit.Append(ctx, tx, events...)
@@ -277,13 +285,14 @@ func (s *Service) sign(ctx context.Context, list []*License, key keys.Key, signe
 	return done, nil
 }
 
-// outcome moves the licences from signing to issued and returns those it moved.
+// outcome ends the signing of the licences and returns those whose signing it
+// ended: who deletes the row in license_signing writes the permit, and nobody else.
 func (s *Service) outcome(ctx context.Context, done []signed, key string, now time.Time) (moved map[string]bool, err error) {
-	args := []any{string(Issued), db.Micros(now), string(Signing)}
+	var args []any
 	for i := range 1 << bits.Len(uint(len(done)-1)) { // a power of two, for few texts: the last one is repeated
 		args = append(args, done[min(i, len(done)-1)].lic.ID)
 	}
-	query := `UPDATE licenses SET status = $1, changed_at = $2 WHERE status = $3 AND id IN (` + placeholders(4, len(args)-3) + `) RETURNING id`
+	query := `DELETE FROM license_signing WHERE license IN (` + placeholders(1, len(args)) + `) RETURNING license`
 	err = s.db.Update(ctx, func(tx db.Tx) error {
 		if moved, err = ids(ctx, tx, query, args...); err != nil || len(moved) == 0 {
 			return err
@@ -405,8 +414,7 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 func (s *Service) sweep(ctx context.Context, before time.Time) (int, error) {
 	var left []*License
 	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
-		left, err = s.find(ctx, tx, "l.status = 'signing' AND l.created_at < $1 AND l.id IN (SELECT id FROM licenses "+
-			"WHERE status = 'signing' ORDER BY created_at LIMIT 64)", db.Micros(before))
+		left, err = s.find(ctx, tx, "l.id IN (SELECT license FROM license_signing WHERE created_at < $1 ORDER BY created_at LIMIT 64)", db.Micros(before))
 		return err
 	})
 	s.metrics.signing.Set(float64(len(left)))

@@ -67,13 +67,17 @@ var (
 	errReplayed = fault.New(fault.Conflict, "the idempotency key was used with another request")
 )
 
-const columns = `l.id, l.number, l.type, l.agency, l.record, l.status, l.reason, l.place, l.client, l.request_key, l.request_hash,
-	l.created_at, l.changed_at, p.body`
+// state is a licence's status in SQL: while its row stands in license_signing, it
+// is being signed, whatever the column says.
+const state = `CASE WHEN g.license IS NULL THEN l.status ELSE 'signing' END`
+
+const columns = `l.id, l.number, l.type, l.agency, l.record, ` + state + `, l.reason, l.place, l.client, l.request_key, l.request_hash,
+	l.created_at, l.changed_at, COALESCE(p.issued_at, 0), p.body`
 
 // find returns the licences for which where holds, in the order of their ids.
 func (s *Service) find(ctx context.Context, tx db.Tx, where string, args ...any) ([]*License, error) {
-	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM licenses l LEFT JOIN permits p ON p.license = l.id WHERE "+
-		where+" ORDER BY l.id", args...)
+	rows, err := tx.QueryContext(ctx, "SELECT "+columns+" FROM licenses l LEFT JOIN permits p ON p.license = l.id "+
+		"LEFT JOIN license_signing g ON g.license = l.id WHERE "+where+" ORDER BY l.id", args...)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +96,13 @@ func (s *Service) find(ctx context.Context, tx db.Tx, where string, args ...any)
 func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*License, error) {
 	var l License
 	var sealed, body []byte
-	var created, changed int64
+	var created, changed, issued int64
 	err := rows.Scan(&l.ID, &l.Number, &l.Type, &l.Agency, &sealed, &l.Status, &l.Reason, &l.place, &l.client, &l.requestKey,
-		&l.hash, &created, &changed, &body)
+		&l.hash, &created, &changed, &issued, &body)
 	if err != nil {
 		return nil, err
 	}
-	l.Created, l.Changed = db.Time(created), db.Time(changed)
+	l.Created, l.Changed = db.Time(created), db.Time(max(changed, issued)) // the outcome leaves changed_at alone
 	plain, err := s.ring.Open(ctx, sealed, recordAAD(l.ID))
 	if err != nil {
 		return nil, fmt.Errorf("open record of licence %s: %w", l.ID, err)

@@ -17,8 +17,8 @@ type EventFilter struct {
 }
 
 // Find returns the records that match, in the order of their ids, which is that
-// of their appending. With a Kind or an Object it reads an index; whoever wants
-// all of a kind pages with After and Limit.
+// of their appending. With an Object it reads an index; with a Kind alone it walks
+// through the log from After on, which is for offline checks.
 func Find(ctx context.Context, tx db.Tx, f EventFilter) ([]Record, error) {
 	query, args := f.query()
 	rows, err := tx.QueryContext(ctx, query, args...)
@@ -52,14 +52,11 @@ func (f EventFilter) query() (query string, args []any) {
 		query += fmt.Sprintf("%s%s $%d", word, condition, len(args))
 		word = " AND "
 	}
-	switch {
-	case f.Kind != "" && f.Object != "":
+	if f.Object != "" {
 		where("object =", f.Object)
-		where("kind || '' =", f.Kind) // leaves SQLite no choice but the index of objects
-	case f.Kind != "":
+	}
+	if f.Kind != "" {
 		where("kind =", f.Kind)
-	case f.Object != "":
-		where("object =", f.Object)
 	}
 	if f.After != "" {
 		where("id >", f.After)

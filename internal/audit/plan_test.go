@@ -16,7 +16,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 	for name, c := range map[string]struct{ query, want string }{
 		"pending":   {audit.PendingQuery, "USING INDEX audit_events_pending"},
 		"number":    {audit.NumberQuery, "SEARCH audit_events USING INDEX sqlite_autoindex_audit_events_1 (id=?)"},
-		"by kind":   {audit.FindQuery(audit.EventFilter{Kind: "a", After: "b", Limit: 1}), "USING INDEX audit_events_by_kind (kind=? AND id>?)"},
+		"by kind":   {audit.FindQuery(audit.EventFilter{Kind: "a", After: "b", Limit: 1}), "USING INDEX sqlite_autoindex_audit_events_1 (id>?)"},
 		"by object": {audit.FindQuery(audit.EventFilter{Object: "a"}), "USING INDEX audit_events_by_object (object=?)"},
 		"both":      {audit.FindQuery(audit.EventFilter{Object: "a", Kind: "b"}), "USING INDEX audit_events_by_object (object=?)"},
 	} {

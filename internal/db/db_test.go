@@ -261,6 +261,49 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestLicensesInSigningMigrate: what a crash left in signing before version 9 is
+// found after it, and the other way round.
+func TestLicensesInSigningMigrate(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		move := func(version int64, statements ...string) {
+			t.Helper()
+			if err := d.MigrateTo(t.Context(), version); err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range statements {
+				err := d.Update(t.Context(), func(tx db.Tx) error {
+					_, err := tx.ExecContext(t.Context(), q)
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		want := func(query, want string) {
+			t.Helper()
+			var got string
+			err := d.Read(t.Context(), func(tx db.Tx) error { return tx.QueryRowContext(t.Context(), query).Scan(&got) })
+			if err != nil || got != want {
+				t.Errorf("%s: %q, %v, want %q", query, got, err, want)
+			}
+		}
+		bytes := "x'00'"
+		if d.Engine() == db.PostgreSQL {
+			bytes = "'\\x00'"
+		}
+		const license = `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client, request_key,
+			request_hash, not_after, created_at, changed_at) VALUES `
+		move(8, license+strings.ReplaceAll(`('left', 'n1', 't', 'a', 'firm', 'h', RECORD, 'signing', 1, 'c', 'k1', RECORD, 0, 7, 7),
+			('done', 'n2', 't', 'a', 'firm', 'h', RECORD, 'issued', 2, 'c', 'k2', RECORD, 0, 8, 9)`, "RECORD", bytes))
+		move(9)
+		want("SELECT license || created_at FROM license_signing", "left7")
+		want("SELECT min(status) || max(status) FROM licenses", "issuedissued")
+		move(8)
+		want("SELECT id FROM licenses WHERE status = 'signing'", "left")
+	})
+}
+
 func TestMigrationsHaveEqualNumbers(t *testing.T) {
 	names := func(engine string) (all []string) {
 		entries, err := os.ReadDir("migrations/" + engine)
