@@ -1,0 +1,94 @@
+package login
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// TestPages draws every page in every state and looks at it in a browser.
+func TestPages(t *testing.T) {
+	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城市政务信任服务", EN: "Jiangcheng Trust Services"}, Demo: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := site.Pages(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.CheckPages(t, site, pages, append(signInFixtures(), accountFixtures()...))
+}
+
+func signInFixtures() []testkit.Fixture {
+	page := func(change func(p *signInPage)) web.Page {
+		p := newSignInPage("/wallet")
+		p.Passkeys = true
+		change(p)
+		return web.Page{Template: "login", Title: web.Text{ZH: "登录", EN: "Sign in"}, Data: p, Wrong: p.Form.Wrong()}
+	}
+	wang := &web.Identity{Person: "p", Name: "王小明", ACR: ACRVerified}
+	return []testkit.Fixture{
+		{Name: "login", Page: page(func(*signInPage) {})},
+		{Name: "login-no-passkeys", Page: page(func(p *signInPage) { p.Passkeys = false })},
+		{Name: "login-again", Identity: wang, Page: page(func(p *signInPage) { p.Again = true })},
+		{Name: "login-missing", Page: page(func(p *signInPage) { p.blameMissing(map[string]string{}) })},
+		{Name: "login-wrong", Page: page(func(p *signInPage) {
+			p.Form.Field("username").Value = "wangxiaoming"
+			p.Form.BlameFault(errCredentials)
+		})},
+		{Name: "login-too-many", Page: page(func(p *signInPage) { p.Form.Problems = append(p.Form.Problems, tooMany(60)) })},
+		{Name: "logout", Identity: wang, Page: web.Page{Template: "logout", Title: web.Text{ZH: "退出登录", EN: "Sign out"}, Data: signOutPage{}}},
+		{Name: "logout-done", Page: web.Page{Template: "logout", Title: web.Text{ZH: "您已退出登录", EN: "You are signed out"}, Data: signOutPage{true}}},
+	}
+}
+
+func accountFixtures() []testkit.Fixture {
+	at := time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+	wang := &web.Identity{Person: "p", Name: "王小明", ACR: ACRVerified, AuthTime: at}
+	clerk := &web.Identity{Person: "p", Name: "李静", ACR: ACRPhishingResistant, AuthTime: at, Firm: "91990101MA0000001T", FirmName: "东湖面馆有限公司", Chosen: true}
+	firms := func(n int, value string) web.Form {
+		f := actingForm(nil)
+		for i := range n {
+			f.Fields[0].Options = append(f.Fields[0].Options, web.Option{Value: fmt.Sprintf("91990101MA00000%02dT", i),
+				Label: web.Text{ZH: "江城市东湖区湖滨路老王家传手工面馆餐饮管理有限责任公司", EN: "江城市东湖区湖滨路老王家传手工面馆餐饮管理有限责任公司"}, Hint: web.Text{ZH: "91990101MA0000001T", EN: "91990101MA0000001T"}})
+		}
+		f.Fields[0].Value = value
+		return f
+	}
+	keys := func(n int) (list []listed) {
+		for i := range n {
+			list = append(list, listed{ID: fmt.Sprint("key", i), Name: "我的手机", Created: at, Synced: i%2 == 0})
+			if i > 0 {
+				list[i].Used = at
+			}
+		}
+		return list
+	}
+	page := func(p accountPage) web.Page {
+		p.Allowed = true
+		if p.Acting.Fields == nil {
+			p.Acting = firms(0, self)
+		}
+		return web.Page{Template: "account", Title: web.Text{ZH: "我的账户", EN: "Your account"}, Data: &p, Wrong: p.Acting.Wrong()}
+	}
+	wrong := firms(2, self)
+	wrong.BlameFault(ErrDelegation)
+	return []testkit.Fixture{
+		{Name: "account-first", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true})},
+		{Name: "account-passkeys", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, Passkeys: keys(3), Done: "passkey-added"})},
+		{Name: "account-stale", Identity: wang, Page: page(accountPage{Identity: wang, Passkeys: keys(1), Done: "passkey-removed"})},
+		{Name: "account-full", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, Full: true, Passkeys: keys(10)})},
+		{Name: "account-firm", Identity: clerk, Page: page(accountPage{Identity: clerk, Fresh: true, Desk: true, CanAct: true, Acting: firms(2, "91990101MA0000001T"), Done: "acting"})},
+		{Name: "account-wrong", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: wrong})},
+		{Name: "account-many-firms", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: selectable(firms(20, self))})},
+		{Name: "remove", Identity: wang, Page: removeOf(removePage{Passkey: keys(1)[0]})},
+		{Name: "remove-last", Identity: wang, Page: removeOf(removePage{Passkey: keys(1)[0], Last: true})},
+	}
+}
+
+func removeOf(p removePage) web.Page {
+	return web.Page{Template: "remove", Title: web.Text{ZH: "移除通行密钥", EN: "Remove passkey"}, Data: p}
+}

@@ -1,0 +1,242 @@
+package login
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Limits of a session.
+const (
+	idle     = 30 * time.Minute // without use
+	absolute = 12 * time.Hour
+	noted    = time.Minute // how far the last use on record may lag behind
+)
+
+// The cookies. A __Host- cookie comes from this host over a secure connection and
+// from no other host of the domain (RFC 6265bis section 4.1.3.2).
+const (
+	sessionCookie = "__Host-signet"
+	browserCookie = "__Host-signet-passkey" // binds challenges to the browser that asked
+	cookieSize    = 32
+)
+
+// ErrSession is returned when a session has ended, or never was.
+var ErrSession = web.Explain(fault.New(fault.Denied, "the session has ended: sign in again"),
+	web.Text{ZH: "登录已结束，请重新登录。", EN: "You are signed out. Sign in again."})
+
+// session is a row of login_sessions.
+type session struct {
+	id, person, acr, amr string
+	authTime, seen       time.Time
+	firm, firmName       string
+	chosen               bool
+}
+
+// newCookie returns 256 random bits as a cookie's value, and their hash.
+func newCookie() (value string, hash []byte) {
+	b := make([]byte, cookieSize)
+	_, _ = rand.Read(b) // never fails
+	sum := sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(b), sum[:]
+}
+
+// cookieHash returns the hash of a cookie that we may have set, nil for none.
+func cookieHash(r *http.Request, name string) []byte {
+	c, err := r.Cookie(name)
+	if err != nil {
+		return nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(c.Value)
+	if err != nil || len(b) != cookieSize {
+		return nil
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// setCookie sets a cookie of ours; age 0 keeps it until the browser closes, a
+// negative one deletes it.
+func setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
+	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(age / time.Second),
+		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+}
+
+// proof is a person who has just been proved.
+type proof struct {
+	person, method, acr string
+	amr                 []string
+
+	// use uses up what works once, and reports false if somebody was faster.
+	use func(ctx context.Context, tx db.Tx) (bool, error)
+}
+
+// begin makes a session for a proved person and ends the one that the browser had
+// (old is its hash or nil), so that no session outlives a change of person and
+// none that somebody planted becomes theirs. It returns the new cookie, "" if the
+// proof was used already.
+func (s *Service) begin(ctx context.Context, p proof, old []byte) (cookie string, err error) {
+	cookie, hash := newCookie()
+	id, now := db.NewID(), s.o.Now()
+	used := false
+	err = s.o.DB.Update(ctx, func(tx db.Tx) error {
+		used, err = p.use(ctx, tx)
+		if err != nil || !used {
+			return err
+		}
+		if err := s.end(ctx, tx, "hash", old); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO login_sessions (id, hash, person, acr, amr, auth_time, seen, expires)
+			VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`,
+			id, hash, p.person, p.acr, strings.Join(p.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)))
+		if err != nil {
+			return err
+		}
+		_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + id,
+			Data: map[string]any{"method": p.method, "acr": p.acr}})
+		return err
+	})
+	if err != nil || !used {
+		return "", err
+	}
+	s.metrics.signIns.WithLabelValues(p.method).Inc()
+	return cookie, nil
+}
+
+// end deletes the session whose column has that value, with its event. It is
+// harmless if there is none.
+func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any) error {
+	if b, ok := value.([]byte); ok && b == nil {
+		return nil
+	}
+	var id, person string
+	err := tx.QueryRowContext(ctx, `DELETE FROM login_sessions WHERE `+column+` = $1 RETURNING id, person`, value).Scan(&id, &person)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_out", Actor: "person:" + person, Object: "session:" + id})
+	return err
+}
+
+// SignOut ends a session by the name that web.Identity gives it. Repeating it is
+// harmless.
+func (s *Service) SignOut(ctx context.Context, session string) error {
+	err := s.o.DB.Update(ctx, func(tx db.Tx) error { return s.end(ctx, tx, "id", session) })
+	if err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
+}
+
+// Live reports whether a session is still in force. Asking does not prolong it.
+func (s *Service) Live(ctx context.Context, session string) (bool, error) {
+	found, err := s.findSession(ctx, "id", session)
+	if err != nil {
+		return false, fmt.Errorf("find session: %w", err)
+	}
+	return found != nil, nil
+}
+
+// findSession returns the session in force whose column has that value, nil if
+// there is none.
+func (s *Service) findSession(ctx context.Context, column string, value any) (*session, error) {
+	var found session
+	var authTime, seen, chosen int64
+	now := s.o.Now()
+	err := s.o.DB.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
+			WHERE `+column+` = $1 AND expires > $2 AND seen > $3`, value, db.Micros(now), db.Micros(now.Add(-idle))).
+			Scan(&found.id, &found.person, &found.acr, &found.amr, &authTime, &seen, &found.firm, &found.firmName, &chosen)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found.authTime, found.seen, found.chosen = db.Time(authTime), db.Time(seen), chosen != 0
+	return &found, nil
+}
+
+// touch notes that a session was used, once a minute.
+func (s *Service) touch(ctx context.Context, found *session) error {
+	now := s.o.Now()
+	if now.Sub(found.seen) < noted {
+		return nil
+	}
+	return s.o.DB.Update(ctx, func(tx db.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE login_sessions SET seen = $2 WHERE id = $1 AND seen < $2`, found.id, db.Micros(now))
+		return err
+	})
+}
+
+// Identify returns who a request's session cookie stands for, nil if it has none
+// or the session has ended. Name and posts are as the registry has them now. A
+// firm that the person may no longer act for is left out, and they have to choose
+// anew.
+func (s *Service) Identify(r *http.Request) (*web.Identity, error) {
+	hash := cookieHash(r, sessionCookie)
+	if hash == nil {
+		return nil, nil
+	}
+	ctx := r.Context()
+	found, err := s.findSession(ctx, "hash", hash)
+	if err == nil && found != nil {
+		err = s.touch(ctx, found)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("identify: %w", err)
+	}
+	if found == nil {
+		return nil, nil
+	}
+	id, err := s.identity(ctx, found)
+	if err != nil {
+		return nil, fmt.Errorf("identify: %w", err)
+	}
+	return id, nil
+}
+
+// identity adds to a session what the registry knows.
+func (s *Service) identity(ctx context.Context, found *session) (*web.Identity, error) {
+	id := &web.Identity{Session: found.id, Person: found.person, ACR: found.acr, AMR: strings.Fields(found.amr), AuthTime: found.authTime,
+		Firm: found.firm, FirmName: found.firmName, Chosen: found.chosen}
+	person, err := s.o.Registry.PersonByID(ctx, found.person)
+	if err != nil {
+		return nil, err
+	}
+	id.Name = person.Name
+	posts, err := s.o.Registry.PostsOf(ctx, found.person)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range posts {
+		id.Roles = append(id.Roles, web.Role{Agency: p.Agency, Name: p.Role})
+	}
+	if id.Firm != "" {
+		may, err := s.o.Registry.MayActFor(ctx, found.person, id.Firm, s.o.Now())
+		if err != nil {
+			return nil, err
+		}
+		if !may {
+			id.Firm, id.FirmName, id.Chosen = "", "", false
+		}
+	}
+	return id, nil
+}

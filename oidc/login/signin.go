@@ -1,0 +1,246 @@
+package login
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// errCredentials refuses a sign-in whatever is wrong with it.
+var errCredentials = web.Refuse(fault.Denied, web.Text{ZH: "用户名、密码或验证码不正确。验证码每30秒更换一次，且只能使用一次。",
+	EN: "The username, password or code is not correct. A code changes every 30 seconds and works once."})
+
+// waitError refuses a try before its time.
+type waitError struct{ wait time.Duration }
+
+// Error implements error.
+func (e *waitError) Error() string { return "too many tries" }
+
+// credentials are what a person types.
+type credentials struct{ username, password, code string }
+
+// signInByPassword begins a session for the owner of the account. It fails with
+// errCredentials and *waitError.
+func (s *Service) signInByPassword(ctx context.Context, c credentials, address string, old []byte) (cookie string, err error) {
+	username := foldUsername(c.username)
+	back, wait := s.limits.try(keyOf(username), address, s.o.Now())
+	if wait > 0 {
+		s.metrics.refused(methodPassword, reasonLimit)
+		return "", &waitError{wait}
+	}
+	p, err := s.prove(ctx, username, foldPassword(c.password), foldCode(c.code))
+	if err == nil {
+		cookie, err = s.begin(ctx, p, old)
+	}
+	switch {
+	case err == nil && cookie == "": // the code was used
+		err = errCredentials
+	case err == nil:
+		back()
+		return cookie, nil
+	}
+	if errors.Is(err, errCredentials) {
+		s.metrics.refused(methodPassword, reasonCredentials)
+	} else {
+		back()
+	}
+	return "", err
+}
+
+// account is a row of login_accounts.
+type account struct {
+	person, password string
+	sealed           []byte
+}
+
+// prove checks username, password and code, with the same work for a username
+// that nobody has. Nothing is used up unless all three are right.
+func (s *Service) prove(ctx context.Context, username, password, code string) (proof, error) {
+	a, err := s.findAccount(ctx, username)
+	if err != nil {
+		return proof{}, err
+	}
+	stored := s.hasher.nobody
+	if a != nil {
+		stored = a.password
+	}
+	right, stale, err := s.hasher.verify(ctx, stored, password)
+	if err != nil {
+		return proof{}, err
+	}
+	secret := make([]byte, totpSize)
+	if a != nil {
+		opened, err := s.openAccount(ctx, a.person, a.sealed)
+		if err != nil {
+			return proof{}, err
+		}
+		secret = opened.TOTP
+	}
+	step, match := matchTOTP(secret, code, s.o.Now())
+	if a == nil || !right || !match {
+		return proof{}, errCredentials
+	}
+	renewed := a.password
+	if stale {
+		if renewed, err = s.hasher.hash(ctx, password); err != nil {
+			return proof{}, err
+		}
+	}
+	return passwordProof(a, step, renewed), nil
+}
+
+// passwordProof is a person proved by password and the code of a time step. A step
+// counts once, and none before it any more (RFC 6238 section 5.2).
+func passwordProof(a *account, step int64, renewed string) proof {
+	return proof{person: a.person, method: methodPassword, acr: ACRVerified, amr: []string{"pwd", "otp", "mfa"},
+		use: func(ctx context.Context, tx db.Tx) (bool, error) {
+			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET totp_step = $3, password = $4
+				WHERE person = $1 AND password = $2 AND totp_step < $3`, a.person, a.password, step, renewed))
+			return n == 1, err
+		}}
+}
+
+// findAccount returns the account with a folded username, nil if there is none.
+func (s *Service) findAccount(ctx context.Context, username string) (*account, error) {
+	lookup, err := s.lookup(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	var a account
+	err = s.o.DB.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT person, password, sealed FROM login_accounts WHERE lookup = $1`, lookup).
+			Scan(&a.person, &a.password, &a.sealed)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return &a, err
+}
+
+func keyOf(s string) [32]byte { return sha256.Sum256([]byte(s)) }
+
+// signInPage is what login.html sees.
+type signInPage struct {
+	Form     web.Form
+	Next     string
+	Passkeys bool // the issuer's host can have them
+	Again    bool // somebody is signed in and proves themselves again
+}
+
+func newSignInPage(next string) *signInPage {
+	return &signInPage{Next: next, Form: web.Form{Fields: []web.Field{
+		{Name: "username", Label: web.Text{ZH: "用户名", EN: "Username"}, Autocomplete: "username webauthn", Required: true, MaxLength: 64},
+		{Name: "password", Label: web.Text{ZH: "密码", EN: "Password"}, Type: "password", Autocomplete: "current-password", Required: true, MaxLength: 256},
+		{Name: "otp", Label: web.Text{ZH: "动态验证码", EN: "Six-digit code"}, Hint: web.Text{ZH: "身份验证器应用中显示的6位数字", EN: "As your authenticator app shows it"},
+			Autocomplete: "one-time-code", InputMode: "numeric", Required: true, MaxLength: 16},
+	}}}
+}
+
+// localNext returns where to go after signing in.
+func localNext(next string) string {
+	switch {
+	case next == "":
+		return "/account"
+	case len(next) > maxNext:
+		return "/"
+	}
+	return web.LocalPath(next)
+}
+
+func (s *Service) showSignIn(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	next, signedIn := localNext(q.Get("next")), web.IdentityOf(r.Context()) != nil
+	if signedIn && q.Get("reauth") != "1" {
+		http.Redirect(w, r, next, http.StatusSeeOther)
+		return nil
+	}
+	page := newSignInPage(next)
+	page.Again = signedIn
+	return s.renderSignIn(w, r, page, 0)
+}
+
+func (s *Service) renderSignIn(w http.ResponseWriter, r *http.Request, page *signInPage, status int) error {
+	page.Passkeys = s.passkeys != nil
+	return s.pages.Render(w, r, web.Page{Template: "login", Title: web.Text{ZH: "登录", EN: "Sign in"}, Status: status, Data: page,
+		Wrong: page.Form.Wrong(), FormTo: s.o.FormTo(r.Context(), page.Next)})
+}
+
+func (s *Service) takeSignIn(w http.ResponseWriter, r *http.Request) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	page := newSignInPage(localNext(form["next"]))
+	page.Again = web.IdentityOf(r.Context()) != nil
+	page.Form.Field("username").Value = form["username"]
+	page.blameMissing(form)
+	if page.Form.Wrong() {
+		return s.renderSignIn(w, r, page, http.StatusBadRequest)
+	}
+	cookie, err := s.signInByPassword(r.Context(), credentials{form["username"], form["password"], form["otp"]},
+		addressOf(r), cookieHash(r, sessionCookie))
+	if tooSoon, ok := errors.AsType[*waitError](err); ok {
+		seconds := int(math.Ceil(tooSoon.wait.Seconds()))
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		page.Form.Problems = append(page.Form.Problems, tooMany(seconds))
+		return s.renderSignIn(w, r, page, http.StatusTooManyRequests)
+	}
+	if errors.Is(err, errCredentials) && page.Form.BlameFault(err) {
+		return s.renderSignIn(w, r, page, http.StatusBadRequest)
+	}
+	if err != nil {
+		return err
+	}
+	setCookie(w, sessionCookie, cookie, 0)
+	http.Redirect(w, r, page.Next, http.StatusSeeOther)
+	return nil
+}
+
+func tooMany(seconds int) web.Text {
+	return web.Text{ZH: fmt.Sprintf("尝试次数过多，请在%d秒后再试。", seconds), EN: fmt.Sprintf("Too many tries. Try again in %d seconds.", seconds)}
+}
+
+// blameMissing asks for every field that is empty.
+func (p *signInPage) blameMissing(form map[string]string) {
+	for name, text := range map[string]web.Text{
+		"username": {ZH: "请输入用户名", EN: "Enter your username"},
+		"password": {ZH: "请输入密码", EN: "Enter your password"},
+		"otp":      {ZH: "请输入动态验证码", EN: "Enter the six-digit code"},
+	} {
+		if strings.TrimSpace(form[name]) == "" {
+			p.Form.Blame(name, text)
+		}
+	}
+}
+
+// readForm returns the fields of a form in a body. It fails with kind TooLarge or
+// Invalid for one that is too large, not encoded as it says, or has a field twice
+// or too long.
+func readForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	if err := r.ParseForm(); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return nil, err
+		}
+		return nil, fault.Wrap(fault.Invalid, "the form could not be read", err)
+	}
+	form := map[string]string{}
+	for name, values := range r.PostForm {
+		if len(values) != 1 || len(values[0]) > maxField {
+			return nil, fault.New(fault.Invalid, "the form has a field twice, or one that is too long")
+		}
+		form[name] = values[0]
+	}
+	return form, nil
+}
