@@ -26,7 +26,7 @@ const (
 // Why a token is refused. The reasons go to the log at most.
 var (
 	errForm      = errors.New("not a compact JWS of ours")
-	errHeader    = errors.New("not ES256, at+jwt and a kid")
+	errHeader    = errors.New("not ES256, the right type and a kid")
 	errKey       = errors.New("signed with no key of ours")
 	errSignature = errors.New("signature does not verify")
 	errClaims    = errors.New("claims are not ours")
@@ -67,7 +67,7 @@ func (p *Provider) checkToken(ctx context.Context, token string) (web.Caller, er
 	var signature *jose.JSONWebSignature
 	if !known {
 		var err error
-		if signature, v.kid, err = parseToken(token); err != nil {
+		if signature, v.kid, err = parseToken(token, tokenType); err != nil {
 			return web.Caller{}, refused(err)
 		}
 	}
@@ -97,9 +97,9 @@ func (p *Provider) checkToken(ctx context.Context, token string) (web.Caller, er
 	return caller, err
 }
 
-// parseToken checks the form and the header of a token (RFC 9068 section 4). Only
-// the one spelling of a token that we write is accepted.
-func parseToken(token string) (*jose.JSONWebSignature, string, error) {
+// parseToken checks the form and the header of a token of that type (RFC 9068
+// section 4). Only the one spelling of a token that we write is accepted.
+func parseToken(token, kind string) (*jose.JSONWebSignature, string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
 		return nil, "", errForm
@@ -114,7 +114,7 @@ func parseToken(token string) (*jose.JSONWebSignature, string, error) {
 		return nil, "", errHeader
 	}
 	h := signature.Signatures[0].Protected
-	if h.KeyID == "" || h.JSONWebKey != nil || h.Nonce != "" || len(h.ExtraHeaders) != 1 || h.ExtraHeaders[jose.HeaderType] != tokenType {
+	if h.KeyID == "" || h.JSONWebKey != nil || h.Nonce != "" || len(h.ExtraHeaders) != 1 || h.ExtraHeaders[jose.HeaderType] != kind {
 		return nil, "", errHeader
 	}
 	return signature, h.KeyID, nil

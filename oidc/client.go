@@ -21,9 +21,18 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 )
 
-// ProfileService is the profile of a program that acts for itself, with the
-// client credentials grant and a secret.
-const ProfileService = "service"
+// The profiles of clients. Both have a secret.
+const (
+	// ProfileService is a program that acts for itself, with the client
+	// credentials grant.
+	ProfileService = "service"
+	// ProfileBasic is a site that signs people in, with the authorization code
+	// grant, PKCE and rotated refresh tokens.
+	ProfileBasic = "basic"
+
+	// deskClientID stands for the desk where callers are told apart; it has no secret.
+	deskClientID = "desk"
+)
 
 // Client is a program that is given tokens.
 type Client struct {
@@ -31,9 +40,14 @@ type Client struct {
 	Name     string    `json:"name"`
 	Agency   string    `json:"agency,omitzero"` // whose program it is, "" for the city's own
 	Scopes   []string  `json:"scopes"`          // what it may ask for
-	Profile  string    `json:"profile"`         // ProfileService
+	Profile  string    `json:"profile"`         // ProfileService or ProfileBasic
 	Created  time.Time `json:"created,omitzero"`
 	Disabled time.Time `json:"disabled,omitzero"` // zero while it is not
+
+	// RedirectURIs are where people are sent back to, for ProfileBasic: https
+	// addresses, or http on localhost and 127.0.0.1, compared character by
+	// character.
+	RedirectURIs []string `json:"redirect_uris,omitempty"`
 }
 
 // ErrClient is returned when no client has the id asked for.
@@ -51,11 +65,11 @@ func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Clien
 	}
 	c.Created = db.Time(db.Micros(p.o.Now()))
 	secret, hash := newSecret()
-	scopes := strings.Join(c.Scopes, " ")
+	scopes, redirects := strings.Join(c.Scopes, " "), strings.Join(c.RedirectURIs, " ")
 	err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-		result, err := tx.ExecContext(ctx, `INSERT INTO oidc_clients (id, secret_hash, agency, scopes, name, profile, created)
-			VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-			c.ID, hash[:], c.Agency, scopes, c.Name, c.Profile, db.Micros(c.Created))
+		result, err := tx.ExecContext(ctx, `INSERT INTO oidc_clients (id, secret_hash, agency, scopes, name, profile, created, redirect_uris)
+			VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
+			c.ID, hash[:], c.Agency, scopes, c.Name, c.Profile, db.Micros(c.Created), redirects)
 		if err != nil {
 			return err
 		}
@@ -67,7 +81,7 @@ func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Clien
 			return fault.New(fault.Conflict, "there is a client with this id; its secret is not shown again")
 		}
 		_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.client.add", Actor: actor, Object: "client:" + c.ID,
-			Data: map[string]any{"agency": c.Agency, "scopes": scopes, "profile": c.Profile, "name": c.Name}})
+			Data: map[string]any{"agency": c.Agency, "scopes": scopes, "profile": c.Profile, "name": c.Name, "redirect_uris": redirects}})
 		return err
 	})
 	if err != nil {
@@ -139,20 +153,23 @@ func (p *Provider) ListClients(ctx context.Context) ([]Client, error) {
 	return list, nil
 }
 
-const clientColumns = `id, secret_hash, COALESCE(agency, ''), scopes, name, profile, created, disabled`
+const clientColumns = `id, secret_hash, COALESCE(agency, ''), scopes, name, profile, created, disabled, redirect_uris`
 
 func scanClient(row interface{ Scan(...any) error }) (*client, error) {
 	var c client
 	var hash []byte
-	var scopes string
+	var scopes, redirects string
 	var created, disabled int64
-	if err := row.Scan(&c.ID, &hash, &c.Agency, &scopes, &c.Name, &c.Profile, &created, &disabled); err != nil {
+	if err := row.Scan(&c.ID, &hash, &c.Agency, &scopes, &c.Name, &c.Profile, &created, &disabled, &redirects); err != nil {
 		return nil, err
 	}
 	if copy(c.hash[:], hash) != len(c.hash) {
 		return nil, errors.New("stored hash is too short")
 	}
 	c.Scopes, c.Created, c.Disabled = strings.Fields(scopes), db.Time(created), db.Time(disabled)
+	if redirects != "" {
+		c.RedirectURIs = strings.Fields(redirects)
+	}
 	return &c, nil
 }
 
@@ -172,9 +189,23 @@ func (p *Provider) checkClient(ctx context.Context, c Client) error {
 		}
 	}
 	bad(c.ID != "" && !isClientID(c.ID), "/id", "must be 1 to 64 lowercase letters, digits and hyphens")
+	bad(c.ID == deskClientID, "/id", "is the id under which officers' desks act")
 	bad(!isName(c.Name), "/name", "must be 1 to 120 visible characters")
-	bad(c.Profile != ProfileService, "/profile", `must be "service"`)
-	bad(!p.knownScopes(c.Scopes), "/scopes", "must be 1 to 32 different scopes that this service knows")
+	switch c.Profile {
+	case ProfileService:
+		bad(!p.serviceScopes(c.Scopes), "/scopes", "must be 1 to 32 different scopes for programs that this service knows")
+		bad(len(c.RedirectURIs) > 0, "/redirect_uris", "are for clients that sign people in")
+	case ProfileBasic:
+		bad(!areScopes(c.Scopes) || !slices.Contains(c.Scopes, scopeOpenID) || slices.ContainsFunc(c.Scopes, isNotForPeople),
+			"/scopes", "must be openid and any of "+strings.Join(peopleScopes[1:], ", "))
+		bad(len(c.RedirectURIs) < 1 || len(c.RedirectURIs) > 16 || repeats(c.RedirectURIs), "/redirect_uris", "must be 1 to 16 different addresses")
+		for i, uri := range c.RedirectURIs {
+			err := checkRedirect(uri)
+			bad(err != nil, fmt.Sprintf("/redirect_uris/%d", i), fmt.Sprint(err))
+		}
+	default:
+		bad(true, "/profile", `must be "service" or "basic"`)
+	}
 	bad(!c.Created.IsZero() || !c.Disabled.IsZero(), "/created", "is set by the service")
 	if c.Agency != "" {
 		_, err := p.o.Agencies.FindAgency(ctx, c.Agency)
@@ -189,13 +220,25 @@ func (p *Provider) checkClient(ctx context.Context, c Client) error {
 	return nil
 }
 
-func (p *Provider) knownScopes(scopes []string) bool {
-	for i, s := range scopes {
-		if !isScope(s) || slices.Contains(scopes[:i], s) || p.o.Scopes != nil && !slices.Contains(p.o.Scopes, s) {
-			return false
+// serviceScopes reports whether a program may be given these scopes. Those for
+// people are never among them.
+func (p *Provider) serviceScopes(scopes []string) bool {
+	return areScopes(scopes) && !slices.ContainsFunc(scopes, func(s string) bool {
+		return !isNotForPeople(s) || p.o.Scopes != nil && !slices.Contains(p.o.Scopes, s)
+	})
+}
+
+func areScopes(scopes []string) bool {
+	return len(scopes) >= 1 && len(scopes) <= 32 && !repeats(scopes) && !slices.ContainsFunc(scopes, func(s string) bool { return !isScope(s) })
+}
+
+func repeats(list []string) bool {
+	for i, s := range list {
+		if slices.Contains(list[:i], s) {
+			return true
 		}
 	}
-	return len(scopes) >= 1 && len(scopes) <= 32
+	return false
 }
 
 func isClientID(s string) bool {
@@ -228,11 +271,22 @@ var _ fosite.Client = (*client)(nil)
 
 // The methods of fosite.Client.
 
-func (c *client) GetID() string                      { return c.ID }
-func (c *client) GetHashedSecret() []byte            { return c.hash[:] }
-func (c *client) GetRedirectURIs() []string          { return nil }
-func (c *client) GetGrantTypes() fosite.Arguments    { return fosite.Arguments{grantClientCredentials} }
-func (c *client) GetResponseTypes() fosite.Arguments { return nil }
-func (c *client) GetScopes() fosite.Arguments        { return c.Scopes }
-func (c *client) IsPublic() bool                     { return false }
-func (c *client) GetAudience() fosite.Arguments      { return nil }
+func (c *client) GetID() string                   { return c.ID }
+func (c *client) GetHashedSecret() []byte         { return c.hash[:] }
+func (c *client) GetRedirectURIs() []string       { return c.RedirectURIs }
+func (c *client) GetScopes() fosite.Arguments     { return c.Scopes }
+func (c *client) IsPublic() bool                  { return false }
+func (c *client) GetAudience() fosite.Arguments   { return nil }
+func (c *client) GetGrantTypes() fosite.Arguments { return grantsOf[c.Profile] }
+func (c *client) GetResponseTypes() fosite.Arguments {
+	if c.Profile == ProfileBasic {
+		return fosite.Arguments{responseCode}
+	}
+	return nil
+}
+
+// grantsOf says which grants a profile may use.
+var grantsOf = map[string]fosite.Arguments{
+	ProfileService: {grantClientCredentials},
+	ProfileBasic:   {grantCode, grantRefresh},
+}

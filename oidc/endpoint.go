@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/ory/fosite"
@@ -34,6 +35,7 @@ func (r *refusal) Error() string { return r.code + ": " + r.description }
 var (
 	errClient = &refusal{http.StatusUnauthorized, "invalid_client", "the client could not be authenticated"}
 	errGrant  = &refusal{http.StatusBadRequest, "unsupported_grant_type", "this server does not know the grant type"}
+	errSpent  = &refusal{http.StatusBadRequest, "invalid_grant", "the code or refresh token is not valid, or no longer"}
 	errScope  = &refusal{http.StatusBadRequest, "invalid_scope", "the client may not ask for this scope"}
 	errBody   = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
 )
@@ -49,49 +51,118 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	answer, err := p.grant(w, r)
+	kind, answer, err := p.grant(w, r)
 	if err != nil {
 		p.refuse(w, r, err)
 		return
 	}
-	p.metrics.tokens.WithLabelValues(grantClientCredentials).Inc()
+	p.metrics.tokens.WithLabelValues(kind).Inc()
 	_, _ = w.Write(answer)
 }
 
-// grant reads the request, lets fosite judge it and returns the answer's body.
-func (p *Provider) grant(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+// tries is how often a request is decided anew because its grant changed meanwhile.
+// The first change is decisive: a code has been redeemed, a refresh token rotated.
+const tries = 4
+
+// grant reads the request and returns its grant type and the answer's body.
+func (p *Provider) grant(w http.ResponseWriter, r *http.Request) (kind string, answer []byte, err error) {
 	form, err := readForm(w, r)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	if err := checkGrant(form); err != nil {
-		return nil, err
+	kind = form.Get("grant_type")
+	if err := p.checkGrant(kind, form); err != nil {
+		return "", nil, err
 	}
-	r.Form, r.PostForm = form, form // what fosite reads, instead of parsing on its own
-	ctx := r.Context()
-	request, err := p.engine.NewAccessRequest(ctx, r, session{})
+	for range tries {
+		r.Form, r.PostForm = form, form // what fosite reads, instead of parsing on its own
+		answer, err = p.grantOnce(r, form)
+		if !errors.Is(err, errLost) {
+			return kind, answer, err
+		}
+	}
+	return "", nil, errSpent
+}
+
+// grantOnce lets fosite judge a request and writes what follows from it. It fails
+// with errLost if that would contradict what somebody else has written.
+func (p *Provider) grantOnce(r *http.Request, form url.Values) ([]byte, error) {
+	w := &work{p: p}
+	ctx := withWork(r.Context(), w)
+	response, scopes, err := p.respond(ctx, w, r, form)
 	if err != nil {
+		// What a refusal means for the grant is written although, or rather
+		// before, the answer is an error.
+		if translated := p.known(err); translated == nil || translated.status >= 500 {
+			return nil, err
+		}
+		if failed := w.commit(ctx); failed != nil {
+			return nil, failed
+		}
 		return nil, err
 	}
-	// The engine has checked that the client may have what it asks for. Whoever
-	// asks for nothing in particular gets all that (RFC 6749 section 3.3).
-	scopes := request.GetRequestedScopes()
-	if len(scopes) == 0 {
-		scopes = request.GetClient().GetScopes()
-	}
-	for _, s := range scopes {
-		request.GrantScope(s)
-	}
-	response, err := p.engine.NewAccessResponse(ctx, request)
-	if err != nil {
+	if err := w.commit(ctx); err != nil {
 		return nil, err
+	}
+	extra := func(name string) string {
+		s, _ := response.GetExtra(name).(string)
+		return s
 	}
 	return json.Marshal(struct {
-		AccessToken string `json:"access_token"`
-		TokenType   string `json:"token_type"`
-		ExpiresIn   int64  `json:"expires_in"`
-		Scope       string `json:"scope"`
-	}{response.GetAccessToken(), "Bearer", int64(p.o.Lifetime.Seconds()), strings.Join(request.GetGrantedScopes(), " ")})
+		AccessToken  string `json:"access_token"`
+		TokenType    string `json:"token_type"`
+		ExpiresIn    int64  `json:"expires_in"`
+		Scope        string `json:"scope"`
+		RefreshToken string `json:"refresh_token,omitzero"`
+		IDToken      string `json:"id_token,omitzero"`
+	}{response.GetAccessToken(), "Bearer", int64(p.o.Lifetime.Seconds()), strings.Join(scopes, " "), extra("refresh_token"), extra("id_token")})
+}
+
+// respond lets fosite check a request and make its tokens.
+func (p *Provider) respond(ctx context.Context, w *work, r *http.Request, form url.Values) (fosite.AccessResponder, []string, error) {
+	request, err := p.engine.NewAccessRequest(ctx, r, newSession(nil))
+	if err != nil {
+		if request != nil {
+			w.refused(request.GetClient().GetID())
+		}
+		return nil, nil, err
+	}
+	scopes := request.GetGrantedScopes()
+	switch form.Get("grant_type") {
+	case grantClientCredentials:
+		// The engine has checked that the client may have what it asks for. Whoever
+		// asks for nothing in particular gets all that (RFC 6749 section 3.3).
+		if scopes = request.GetRequestedScopes(); len(scopes) == 0 {
+			scopes = request.GetClient().GetScopes()
+		}
+		for _, s := range scopes {
+			request.GrantScope(s)
+		}
+	case grantCode:
+		scopes = w.grant.scopes
+	case grantRefresh:
+		if scopes, err = fewer(w.grant.scopes, form.Get("scope")); err != nil {
+			return nil, nil, err
+		}
+		w.scopes = scopes
+	}
+	response, err := p.engine.NewAccessResponse(ctx, request)
+	return response, scopes, err
+}
+
+// fewer returns the scopes that a refresh asks for, which must be some of those that
+// were granted (RFC 6749 section 6), or all of them if it does not say.
+func fewer(granted []string, scope string) ([]string, error) {
+	asked := strings.Fields(scope)
+	if len(asked) == 0 {
+		return granted, nil
+	}
+	for _, s := range asked {
+		if !slices.Contains(granted, s) {
+			return nil, errScope
+		}
+	}
+	return asked, nil
 }
 
 // readForm reads a form by RFC 6749 section 3.2: parameters come in the body and
@@ -128,14 +199,23 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 }
 
 // checkGrant tells an unknown grant type from a malformed request, which fosite
-// does not.
-func checkGrant(form url.Values) error {
-	switch form.Get("grant_type") {
-	case grantClientCredentials:
-	case "":
+// does not, and one without what it is about from one with something wrong.
+func (p *Provider) checkGrant(kind string, form url.Values) error {
+	needs := ""
+	switch {
+	case kind == "":
 		return invalid("grant_type is missing")
+	case kind == grantClientCredentials:
+		return nil
+	case kind == grantCode && p.pages != nil:
+		needs = "code"
+	case kind == grantRefresh && p.pages != nil:
+		needs = "refresh_token"
 	default:
 		return errGrant
+	}
+	if form.Get(needs) == "" {
+		return invalid(needs + " is missing")
 	}
 	return nil
 }
@@ -165,22 +245,8 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, err error) {
 // repeat what was sent. An error that nobody foresaw is logged, and shown as a
 // reference number.
 func (p *Provider) translate(ctx context.Context, err error) *refusal {
-	var known *refusal
-	if errors.As(err, &known) {
+	if known := p.known(err); known != nil {
 		return known
-	}
-	var engine *fosite.RFC6749Error
-	if errors.As(err, &engine) && engine.CodeField < 500 {
-		switch {
-		case errors.Is(engine, fosite.ErrInvalidScope):
-			return errScope
-		case errors.Is(engine, fosite.ErrInvalidClient):
-			return errClient
-		case errors.Is(engine, fosite.ErrUnauthorizedClient):
-			return &refusal{http.StatusBadRequest, "unauthorized_client", "the client may not use this grant type"}
-		default:
-			return invalid("the request is malformed")
-		}
 	}
 	if fault.KindOf(err) == fault.Unavailable || errors.Is(err, context.DeadlineExceeded) {
 		p.log.WarnContext(ctx, "token request unavailable", slog.Any("cause", err))
@@ -191,4 +257,27 @@ func (p *Provider) translate(ctx context.Context, err error) *refusal {
 	}
 	p.log.ErrorContext(ctx, "token request", slog.Any("cause", err))
 	return &refusal{http.StatusInternalServerError, "server_error", fmt.Sprintf("internal error, reference %s", obs.RequestID(ctx))}
+}
+
+// known returns the refusal that an error stands for, nil if it is no refusal.
+func (p *Provider) known(err error) *refusal {
+	if known, ok := errors.AsType[*refusal](err); ok {
+		return known
+	}
+	engine, ok := errors.AsType[*fosite.RFC6749Error](err)
+	if !ok || engine.CodeField >= 500 {
+		return nil
+	}
+	switch {
+	case errors.Is(engine, fosite.ErrInvalidGrant):
+		return errSpent
+	case errors.Is(engine, fosite.ErrInvalidScope):
+		return errScope
+	case errors.Is(engine, fosite.ErrInvalidClient):
+		return errClient
+	case errors.Is(engine, fosite.ErrUnauthorizedClient):
+		return &refusal{http.StatusBadRequest, "unauthorized_client", "the client may not use this grant type"}
+	default:
+		return invalid("the request is malformed")
+	}
 }

@@ -12,14 +12,25 @@ import (
 
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
+	"github.com/ory/fosite/handler/openid"
 
 	"github.com/signet-city/signet/internal/fault"
 )
 
-const grantClientCredentials = "client_credentials"
+// The grant types, and the one response type and challenge method.
+const (
+	grantClientCredentials = "client_credentials"
+	grantCode              = "authorization_code"
+	grantRefresh           = "refresh_token"
 
-// newEngine composes fosite of the one grant that there is, with our client
-// authentication, our tokens and a store that stores nothing.
+	responseCode = "code"
+	methodS256   = "S256"
+)
+
+// newEngine composes fosite of the grants that there are, with our client
+// authentication, our tokens and a store that writes nothing by itself.
+//
+// PKCE is enforced: otherwise a code whose challenge is lost would do without.
 func newEngine(p *Provider) fosite.OAuth2Provider {
 	config := &fosite.Config{
 		AccessTokenLifespan:          p.o.Lifetime,
@@ -27,8 +38,28 @@ func newEngine(p *Provider) fosite.OAuth2Provider {
 		ScopeStrategy:                fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy:     fosite.ExactAudienceMatchingStrategy,
 		ClientAuthenticationStrategy: p.authenticate,
+		EnforcePKCE:                  true,
+		RefreshTokenScopes:           []string{scopeOffline},
+		OmitRedirectScopeParam:       true,
+		RedirectSecureChecker:        func(_ context.Context, u *url.URL) bool { return checkRedirect(u.String()) == nil },
 	}
-	return compose.Compose(config, store{p}, strategy{p}, compose.OAuth2ClientCredentialsGrantFactory)
+	factories := []compose.Factory{compose.OAuth2ClientCredentialsGrantFactory}
+	if p.pages != nil {
+		factories = append(factories, compose.OAuth2AuthorizeExplicitFactory, openIDFactory, compose.OAuth2PKCEFactory,
+			compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory)
+	}
+	return compose.Compose(config, store{p}, strategy{p}, factories...)
+}
+
+// openIDFactory is compose.OpenIDConnectExplicitFactory without a signer: hints are
+// checked before the engine sees a request.
+func openIDFactory(config fosite.Configurator, storage, tokens any) any {
+	return &openid.OpenIDConnectExplicitHandler{
+		OpenIDConnectRequestStorage:   storage.(openid.OpenIDConnectRequestStorage),
+		IDTokenHandleHelper:           &openid.IDTokenHandleHelper{IDTokenStrategy: tokens.(openid.OpenIDConnectTokenStrategy)},
+		OpenIDConnectRequestValidator: openid.NewOpenIDConnectRequestValidator(nil, config),
+		Config:                        config,
+	}
 }
 
 // authenticate is fosite's ClientAuthenticationStrategy. What it refuses is one
@@ -83,7 +114,7 @@ func credentials(r *http.Request, form url.Values, post bool) (id, secret string
 	return id, secret, nil
 }
 
-// strategy makes fosite's access tokens ours.
+// strategy makes fosite's tokens ours.
 type strategy struct{ p *Provider }
 
 // AccessTokenSignature returns the part of a token that nobody can guess.
@@ -91,13 +122,22 @@ func (strategy) AccessTokenSignature(_ context.Context, token string) string {
 	return token[strings.LastIndexByte(token, '.')+1:]
 }
 
-// GenerateAccessToken signs a token for the request's client and granted scopes.
+// GenerateAccessToken signs a token for the request's client and granted scopes:
+// for itself, or for the person whose grant it is.
 func (s strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
 	c, ok := r.GetClient().(*client)
 	if !ok {
 		return "", "", errors.New("sign token: the client is not one of ours")
 	}
-	token, err = s.p.signToken(ctx, c, r.GetGrantedScopes())
+	scopes := r.GetGrantedScopes()
+	if w, err := workOf(ctx); err == nil && w.grant != nil {
+		if w.scopes != nil {
+			scopes = w.scopes
+		}
+		token, err = s.p.signPersonToken(ctx, w.grant, scopes)
+		return token, s.AccessTokenSignature(ctx, token), err
+	}
+	token, err = s.p.signToken(ctx, c, scopes)
 	return token, s.AccessTokenSignature(ctx, token), err
 }
 
@@ -107,56 +147,59 @@ func (s strategy) ValidateAccessToken(ctx context.Context, _ fosite.Requester, t
 	return err
 }
 
-// store is fosite's storage: clients are ours, and tokens carry all there is to
-// know about them.
-type store struct{ p *Provider }
-
-// GetClient implements fosite.ClientManager.
-func (s store) GetClient(ctx context.Context, id string) (fosite.Client, error) {
-	c, err := s.p.findClient(ctx, id)
-	if fault.KindOf(err) == fault.NotFound {
-		return nil, fosite.ErrNotFound
-	}
+// GenerateAuthorizeCode makes the code of the grant under way.
+func (strategy) GenerateAuthorizeCode(ctx context.Context, _ fosite.Requester) (code, signature string, err error) {
+	w, err := workOf(ctx)
 	if err != nil {
-		return nil, err
+		return "", "", err
 	}
-	return c, nil
+	w.secret, w.grant.codeHash = newBearer()
+	code = w.grant.id + "." + w.secret
+	return code, code, nil
 }
 
-// ClientAssertionJWTValid implements fosite.ClientManager: assertions are not accepted.
-func (store) ClientAssertionJWTValid(context.Context, string) error { return fosite.ErrInvalidClient }
+// AuthorizeCodeSignature returns the code: the store hashes it.
+func (strategy) AuthorizeCodeSignature(_ context.Context, code string) string { return code }
 
-// SetClientAssertionJWT implements fosite.ClientManager: assertions are not accepted.
-func (store) SetClientAssertionJWT(context.Context, string, time.Time) error {
-	return fosite.ErrInvalidClient
+// ValidateAuthorizeCode fails for a code that is too old. The store has compared it.
+func (s strategy) ValidateAuthorizeCode(ctx context.Context, _ fosite.Requester, _ string) error {
+	w, err := workOf(ctx)
+	if err != nil {
+		return err
+	}
+	if w.grant == nil || s.p.o.Now().Sub(w.grant.created) >= codeLife {
+		return fosite.ErrTokenExpired
+	}
+	return nil
 }
 
-// CreateAccessTokenSession implements oauth2.AccessTokenStorage: nothing is kept.
-func (store) CreateAccessTokenSession(context.Context, string, fosite.Requester) error { return nil }
-
-// GetAccessTokenSession implements oauth2.AccessTokenStorage: nothing was kept.
-func (store) GetAccessTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
-	return nil, fosite.ErrNotFound
+// GenerateRefreshToken makes a refresh token of the grant under way.
+func (strategy) GenerateRefreshToken(ctx context.Context, _ fosite.Requester) (token, signature string, err error) {
+	w, err := workOf(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	secret, _ := newBearer()
+	token = w.grant.id + "." + secret
+	return token, token, nil
 }
 
-// DeleteAccessTokenSession implements oauth2.AccessTokenStorage: nothing was kept.
-func (store) DeleteAccessTokenSession(context.Context, string) error { return fosite.ErrNotFound }
+// RefreshTokenSignature returns the token: the store hashes it.
+func (strategy) RefreshTokenSignature(_ context.Context, token string) string { return token }
 
-// session is fosite's idea of what a token stands for. Its lifetime is ours, so
-// what fosite says about it, by another clock, is dropped.
-type session struct{}
+// ValidateRefreshToken accepts what the store has found: it looks at the dates.
+func (strategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error { return nil }
 
-// SetExpiresAt implements fosite.Session.
-func (session) SetExpiresAt(fosite.TokenType, time.Time) {}
-
-// GetExpiresAt implements fosite.Session.
-func (session) GetExpiresAt(fosite.TokenType) time.Time { return time.Time{} }
-
-// GetUsername implements fosite.Session.
-func (session) GetUsername() string { return "" }
-
-// GetSubject implements fosite.Session.
-func (session) GetSubject() string { return "" }
-
-// Clone implements fosite.Session.
-func (s session) Clone() fosite.Session { return s }
+// GenerateIDToken signs the ID token of the grant under way. fosite has put the
+// access token's hash into the session.
+func (s strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite.Requester) (string, error) {
+	w, err := workOf(ctx)
+	if err != nil {
+		return "", err
+	}
+	of, ok := r.GetSession().(*session)
+	if !ok {
+		return "", errors.New("sign ID token: the session is not one of ours")
+	}
+	return s.p.signIDToken(ctx, w.grant, of.claims.AccessTokenHash, w.rotate)
+}

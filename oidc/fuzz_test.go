@@ -71,3 +71,74 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// Whatever the authorization endpoint is sent, it answers with a page, with the next
+// step or by a registered redirect URI that carries a code or an error, our name and
+// the state; and a code only if every rule was kept.
+func FuzzAuthorize(f *testing.F) {
+	c := newTown(f, testkit.SQLite(f))
+	b := c.signIn(f, "s1", c.wang)
+	b.code(nil)
+	for _, change := range []url.Values{nil, {"prompt": {"none"}}, {"prompt": {"login consent"}, "max_age": {"0"}}, {"scope": {"openid firm"}},
+		{"redirect_uri": {"https://permits.example/cb?from=signet"}}, {"redirect_uri": {callback + "#"}}, {"state": {"a", "b"}},
+		{"request": {"x"}}, {"request_uri": {"urn:x"}}, {"response_mode": {"form_post"}}, {"id_token_hint": {"a.b.c"}}, {"ui_locales": {"en zh"}},
+		{"code_challenge_method": {"plain"}}, {"client_id": {"nobody"}}, {"nonce": {"\x00"}}, {"lang": {"en"}}} {
+		f.Add(authorization(change).Encode())
+	}
+	f.Add("a=%zz&;=")
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest(http.MethodGet, "/oidc/authorize", nil)
+		r.URL.RawQuery = query
+		r.AddCookie(&http.Cookie{Name: "who", Value: "s1"})
+		w := c.do(r)
+		values, err := url.ParseQuery(query)
+		to := w.Header().Get("Location")
+		switch {
+		case w.Code == http.StatusBadRequest && to == "":
+		case w.Code == http.StatusSeeOther && (strings.HasPrefix(to, "/login?") || strings.HasPrefix(to, "/oidc/interaction/")):
+			if err != nil || values.Get("prompt") == "none" {
+				t.Fatalf("sent to %s", to)
+			}
+		case w.Code == http.StatusSeeOther && strings.HasPrefix(to, "/oidc/authorize"): // a look was chosen
+		case w.Code == http.StatusSeeOther && (strings.HasPrefix(to, callback+"?") || strings.HasPrefix(to, "https://permits.example/cb?from=signet&")):
+			u, parseErr := url.Parse(to)
+			if parseErr != nil || err != nil || u.Query().Get("iss") != issuer || u.Query().Has("code") == u.Query().Has("error") {
+				t.Fatalf("sent to %s", to)
+			}
+			if !u.Query().Has("code") {
+				return
+			}
+			if values.Get("response_type") != "code" || values.Get("code_challenge_method") != "S256" || len(values.Get("code_challenge")) != 43 ||
+				values.Get("state") != u.Query().Get("state") || len(values["redirect_uri"]) != 1 || values.Get("request") != "" ||
+				!strings.Contains(values.Get("scope"), "openid") {
+				t.Fatalf("a code for %q", query)
+			}
+		default:
+			t.Fatalf("status %d to %q: %s", w.Code, to, w.Body)
+		}
+	})
+}
+
+// Nothing that is sent as a code or a refresh token is answered with anything but an
+// error, unless it is one.
+func FuzzGrants(f *testing.F) {
+	c := newTown(f, testkit.SQLite(f))
+	b := c.signIn(f, "s1", c.wang)
+	answer := c.tokens(f, b, url.Values{"scope": {"openid profile offline_access"}})
+	token := answer["refresh_token"].(string)
+	for _, guess := range []string{token, token[:26], token[:27] + strings.Repeat("A", 43), "", ".", "a.b", strings.Repeat("x", 5000)} {
+		f.Add(guess, verifier)
+	}
+	f.Fuzz(func(t *testing.T, guess, verifier string) {
+		if guess == token {
+			return
+		}
+		code := codeForm(guess)
+		code.Set("code_verifier", verifier)
+		for _, form := range []url.Values{code, refreshForm(guess)} {
+			if w := c.do(c.request("permits", form.Encode())); w.Code != http.StatusBadRequest && w.Code != http.StatusRequestEntityTooLarge {
+				t.Fatalf("status %d: %s", w.Code, w.Body)
+			}
+		}
+	})
+}

@@ -3,25 +3,62 @@ package oidc
 import (
 	"encoding/json/v2"
 	"net/http"
+	"slices"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
-// newMetadata writes the document of RFC 8414 section 2 and OpenID Connect
-// Discovery. It names what there is; the members that both call required but that
-// belong to an authorization endpoint are absent with it.
-func newMetadata(o Options) ([]byte, error) {
+// metadata is the document of RFC 8414 section 2 and OpenID Connect Discovery. It
+// names what there is.
+type metadata struct {
+	Issuer        string   `json:"issuer"`
+	Authorization string   `json:"authorization_endpoint,omitzero"`
+	Token         string   `json:"token_endpoint"`
+	Userinfo      string   `json:"userinfo_endpoint,omitzero"`
+	Revocation    string   `json:"revocation_endpoint,omitzero"`
+	JWKS          string   `json:"jwks_uri"`
+	Scopes        []string `json:"scopes_supported,omitempty"`
+	ResponseTypes []string `json:"response_types_supported"`
+	GrantTypes    []string `json:"grant_types_supported"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+
+	RevocationAuth  []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
+	ResponseModes   []string `json:"response_modes_supported,omitempty"`
+	SubjectTypes    []string `json:"subject_types_supported,omitempty"`
+	IDTokenAlgs     []string `json:"id_token_signing_alg_values_supported,omitempty"`
+	Claims          []string `json:"claims_supported,omitempty"`
+	ClaimTypes      []string `json:"claim_types_supported,omitempty"`
+	Challenges      []string `json:"code_challenge_methods_supported,omitempty"`
+	Prompts         []string `json:"prompt_values_supported,omitempty"`
+	Locales         []string `json:"ui_locales_supported,omitempty"`
+	IssInResponse   *bool    `json:"authorization_response_iss_parameter_supported,omitempty"`
+	ClaimsParameter *bool    `json:"claims_parameter_supported,omitempty"`
+	RequestObject   *bool    `json:"request_parameter_supported,omitempty"`
+	RequestURI      *bool    `json:"request_uri_parameter_supported,omitempty"` // true if absent
+}
+
+func (p *Provider) newMetadata() ([]byte, error) {
+	o := p.o
 	methods := []string{"client_secret_basic"}
 	if o.ClientSecretPost {
 		methods = append(methods, "client_secret_post")
 	}
-	return json.Marshal(struct {
-		Issuer        string   `json:"issuer"`
-		TokenEndpoint string   `json:"token_endpoint"`
-		JWKSURI       string   `json:"jwks_uri"`
-		Scopes        []string `json:"scopes_supported,omitempty"`
-		ResponseTypes []string `json:"response_types_supported"`
-		GrantTypes    []string `json:"grant_types_supported"`
-		AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
-	}{o.Issuer, o.Issuer + "/oidc/token", o.Issuer + "/oidc/jwks", o.Scopes, nil, []string{grantClientCredentials}, methods})
+	m := metadata{Issuer: o.Issuer, Token: o.Issuer + "/oidc/token", JWKS: o.Issuer + "/oidc/jwks", Scopes: o.Scopes,
+		GrantTypes: []string{grantClientCredentials}, AuthMethods: methods}
+	if p.pages != nil {
+		yes, no := true, false
+		m.Authorization, m.Userinfo, m.Revocation = o.Issuer+"/oidc/authorize", p.userinfoURL(), o.Issuer+"/oidc/revoke"
+		m.Scopes = slices.Concat(peopleScopes, o.Scopes)
+		m.ResponseTypes, m.ResponseModes = []string{responseCode}, []string{"query"}
+		m.GrantTypes, m.RevocationAuth = []string{grantCode, grantRefresh, grantClientCredentials}, methods
+		m.SubjectTypes, m.IDTokenAlgs = []string{"pairwise"}, []string{string(jose.ES256)}
+		m.Claims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
+			"name", "firm_uscc", "firm_name", "document_kind", "document_number"}
+		m.ClaimTypes, m.Challenges = []string{"normal"}, []string{methodS256}
+		m.Prompts, m.Locales = []string{promptNone, promptLogin, promptConsent}, []string{"zh", "en"}
+		m.IssInResponse, m.ClaimsParameter, m.RequestObject, m.RequestURI = &yes, &no, &no, &no
+	}
+	return json.Marshal(m)
 }
 
 func (p *Provider) serveMetadata(w http.ResponseWriter, _ *http.Request) error {

@@ -1,15 +1,29 @@
 // Package oidc is the city's OAuth 2.0 authorization server.
 //
-// It owns the clients and the access tokens that they are given, by the client
-// credentials grant (RFC 6749 section 4.4) so far. fosite is the grant engine and
-// nothing more: client authentication, the token's format, what is stored and
-// every error at the edge are decided here.
+// It owns the clients, what people let them know, and the tokens that they are given:
+// to programs for themselves by the client credentials grant (RFC 6749 section 4.4),
+// and to sites that sign people in by the authorization code grant with PKCE S256
+// (RFC 7636, OpenID Connect Core section 3.1) and refresh tokens. fosite is the grant
+// engine and nothing more: client authentication, the tokens' format, what is stored
+// and every error at the edge are decided here.
 //
 // An access token is a JWT of RFC 9068, type at+jwt, signed with ES256 by the
 // active key of purpose "token" and good for at most ten minutes. Nothing is kept
-// of it: it is checked offline with the keys that /oidc/jwks publishes, and ends
-// before its time only when its client is disabled, which every replica knows
-// within two seconds.
+// of it: it is checked offline with the keys that /oidc/jwks publishes. One of a
+// program ends before its time only when its client is disabled, which every replica
+// knows within two seconds. One for a person is for userinfo alone.
+//
+// What a person gives a client is a grant: a code, good for a minute and for one
+// presentation, whatever comes of it, and then a family of tokens. A grant lives as
+// long as the session it was made in, the consent it was made under and, where the
+// person acts for a firm, the delegation: all three are looked at whenever the client
+// asks for something. So offline_access gives refresh tokens, but none that outlive
+// the session. A code that comes again ends its grant, and so does a refresh token that
+// was rotated, unless that was a moment ago and its successor is unused.
+//
+// A request that needs the person is kept as an interaction, bound to the browser by a
+// cookie, while they sign in and consent. With a session and a remembered consent
+// there is neither a page nor a row.
 //
 // A client proves itself with 256 random bits, kept as their SHA-256: such a
 // secret cannot be guessed, so a slow hash would only slow down its owner. Nothing
@@ -19,6 +33,7 @@ package oidc
 import (
 	"context"
 	"crypto"
+	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +50,9 @@ import (
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 )
+
+//go:embed templates
+var files embed.FS
 
 // maxLifetime is the longest that an access token may live.
 const maxLifetime = 10 * time.Minute
@@ -53,7 +71,32 @@ type Agencies interface {
 	FindAgency(ctx context.Context, id string) (registry.Agency, error)
 }
 
+// People tells who somebody is.
+type People interface {
+	// PersonByID fails with kind NotFound if there is nobody with that id.
+	PersonByID(ctx context.Context, id string) (registry.Person, error)
+}
+
+// Firms tells whom a person may act for.
+type Firms interface {
+	// FirmsOf returns the firms that the person may act for at that time, by code.
+	FirmsOf(ctx context.Context, person string, at time.Time) ([]registry.Firm, error)
+	// MayActFor reports whether the firm is one of them.
+	MayActFor(ctx context.Context, person, uscc string, at time.Time) (bool, error)
+}
+
+// Sessions are the sessions of people who are signed in.
+type Sessions interface {
+	// Live reports whether the session is still in force.
+	Live(ctx context.Context, session string) (bool, error)
+	// ActFor says whom the person acts for in the session: a firm's code, or "" for
+	// nobody else. It fails with kind Denied for a firm they may not act for.
+	ActFor(ctx context.Context, session, uscc string) error
+}
+
 // Options are what New needs. DB, Keys, Agencies, Issuer and KeyOwner are required.
+// Site, People, Firms and Sessions come together: without them there are no people
+// to sign in, and programs get tokens for themselves only.
 type Options struct {
 	DB       *db.DB
 	Keys     Keys
@@ -61,7 +104,12 @@ type Options struct {
 	Issuer   string // https://HOST[:PORT], or http:// on a loopback host
 	KeyOwner string // whose keys of purpose "token" sign
 
-	Scopes           []string      // those that clients may be given; nil allows any
+	Site     *web.Site // whose Identify tells who is signed in
+	People   People
+	Firms    Firms
+	Sessions Sessions
+
+	Scopes           []string      // those that programs may be given; nil allows any
 	Lifetime         time.Duration // of access tokens; 0 means ten minutes, which is the most
 	ClientSecretPost bool          // accept secrets in the body too
 
@@ -75,6 +123,7 @@ type Options struct {
 type Provider struct {
 	o        Options
 	log      *slog.Logger
+	pages    *web.Pages // nil without a site
 	engine   fosite.OAuth2Provider
 	clients  clientCache
 	keys     keyCache
@@ -93,6 +142,9 @@ func New(o Options) (*Provider, error) {
 	if err := checkIssuer(o.Issuer); err != nil {
 		return nil, fmt.Errorf("new provider: %w", err)
 	}
+	if some := o.Site != nil; some != (o.People != nil) || some != (o.Firms != nil) || some != (o.Sessions != nil) {
+		return nil, errors.New("new provider: a site, people, firms and sessions come together")
+	}
 	if o.Lifetime == 0 {
 		o.Lifetime = maxLifetime
 	}
@@ -100,8 +152,8 @@ func New(o Options) (*Provider, error) {
 		return nil, fmt.Errorf("new provider: access tokens live for whole seconds, at most %v", maxLifetime)
 	}
 	for _, s := range o.Scopes {
-		if !isScope(s) {
-			return nil, fmt.Errorf("new provider: %q is no scope", s)
+		if !isScope(s) || !isNotForPeople(s) {
+			return nil, fmt.Errorf("new provider: %q is no scope for programs", s)
 		}
 	}
 	if o.Now == nil {
@@ -112,9 +164,14 @@ func New(o Options) (*Provider, error) {
 	}
 	p := &Provider{o: o, log: o.Logger, metrics: newMetrics(o.Registerer)}
 	p.clients.entries = map[string]*cachedClient{}
-	p.engine = newEngine(p)
 	var err error
-	p.metadata, err = newMetadata(o)
+	if o.Site != nil {
+		if p.pages, err = o.Site.Pages(files); err != nil {
+			return nil, fmt.Errorf("new provider: %w", err)
+		}
+	}
+	p.engine = newEngine(p)
+	p.metadata, err = p.newMetadata()
 	return p, err
 }
 
@@ -135,11 +192,25 @@ func checkIssuer(issuer string) error {
 }
 
 // Mount adds the provider's addresses to mux: the token endpoint, the keys, the
-// two metadata documents and /oidc/v1/clients for tokens with scope "clients".
+// two metadata documents and /oidc/v1/clients for tokens with scope "clients"; with a
+// site also those that people and their clients come to.
+//
+// POST /oidc/authorize is a form of another site, which whoever keeps such forms off
+// must let pass: it does nothing that its GET does not do.
 func (p *Provider) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /oidc/token", http.HandlerFunc(p.serveToken))
 	mux.Handle("GET /oidc/jwks", web.Handler(p.serveJWKS, p.log))
 	mux.Handle("GET /.well-known/openid-configuration", web.Handler(p.serveMetadata, p.log))
 	mux.Handle("GET /.well-known/oauth-authorization-server", web.Handler(p.serveMetadata, p.log))
 	p.mountClients(mux)
+	if p.pages == nil {
+		return
+	}
+	mux.Handle("GET /oidc/authorize", p.pages.Handler(p.serveAuthorize))
+	mux.Handle("POST /oidc/authorize", p.pages.Handler(p.servePostedAuthorize))
+	mux.Handle("GET /oidc/interaction/{id}", p.pages.Handler(p.serveInteraction))
+	mux.Handle("POST /oidc/interaction/{id}", p.pages.Handler(p.serveAnswer))
+	mux.Handle("GET /oidc/userinfo", web.Handler(p.serveUserinfo, p.log))
+	mux.Handle("POST /oidc/userinfo", web.Handler(p.serveUserinfo, p.log))
+	mux.Handle("POST /oidc/revoke", http.HandlerFunc(p.serveRevoke))
 }

@@ -240,6 +240,7 @@ func TestAddClientRefuses(t *testing.T) {
 		}{
 			{"id taken", func(c *oidc.Client) { c.ID = "console" }, fault.Conflict, ""},
 			{"capital id", func(c *oidc.Client) { c.ID = "Console" }, fault.Invalid, "/id"},
+			{"the desk's id", func(c *oidc.Client) { c.ID = "desk" }, fault.Invalid, "/id"},
 			{"colon in id", func(c *oidc.Client) { c.ID = "a:b" }, fault.Invalid, "/id"},
 			{"no name", func(c *oidc.Client) { c.Name = "" }, fault.Invalid, "/name"},
 			{"NUL in name", func(c *oidc.Client) { c.Name = "a\x00b" }, fault.Invalid, "/name"},
@@ -344,3 +345,7 @@ func TestDisabledEverywhere(t *testing.T) {
 		}
 	})
 }
+
+type dbTx = db.Tx
+
+func testSQLite(t testing.TB) *db.DB { return testkit.SQLite(t) }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json/v2"
 	"fmt"
 	"strings"
@@ -14,8 +16,12 @@ import (
 	"github.com/signet-city/signet/internal/keys"
 )
 
-// tokenType is the media type of RFC 9068 section 2.1, compared exactly.
-const tokenType = "at+jwt"
+// The media types of tokens: that of RFC 9068 section 2.1, compared exactly, and
+// that of ID tokens.
+const (
+	tokenType   = "at+jwt"
+	idTokenType = "JWT"
+)
 
 // claims are those of RFC 9068 section 2.2, and the client's agency.
 type claims struct {
@@ -30,22 +36,93 @@ type claims struct {
 	ID       string `json:"jti"`
 }
 
+// personClaims are those of an access token for what a person let a client have.
+// Their audience is userinfo alone, so no such token is one for a service, whatever
+// its scopes.
+type personClaims struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	Subject  string `json:"sub"`
+	ClientID string `json:"client_id"`
+	Scope    string `json:"scope"`
+	Grant    string `json:"grant"`
+	ACR      string `json:"acr"`
+	AuthTime int64  `json:"auth_time"`
+	IssuedAt int64  `json:"iat"`
+	Expires  int64  `json:"exp"`
+	ID       string `json:"jti"`
+}
+
+// idClaims are those of an ID token (OpenID Connect Core section 2).
+type idClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience string   `json:"aud"`
+	Expires  int64    `json:"exp"`
+	IssuedAt int64    `json:"iat"`
+	AuthTime int64    `json:"auth_time"`
+	Nonce    string   `json:"nonce,omitzero"`
+	ACR      string   `json:"acr"`
+	AMR      []string `json:"amr"`
+	Hash     string   `json:"at_hash"`
+	Session  string   `json:"sid"`
+	Firm     string   `json:"firm_uscc,omitzero"`
+	FirmName string   `json:"firm_name,omitzero"`
+}
+
+func (p *Provider) userinfoURL() string { return p.o.Issuer + "/oidc/userinfo" }
+
+// signPersonToken makes an access token of a grant.
+func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []string) (string, error) {
+	now := p.o.Now().Unix()
+	return p.sign(ctx, tokenType, personClaims{
+		Issuer: p.o.Issuer, Audience: p.userinfoURL(), Subject: g.sub, ClientID: g.client, Scope: strings.Join(scopes, " "), Grant: g.id,
+		ACR: g.acr, AuthTime: g.authTime.Unix(), IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
+	})
+}
+
+// signIDToken makes an ID token of a grant. One that comes with refreshed tokens
+// has no nonce (OpenID Connect Core section 12.2).
+func (p *Provider) signIDToken(ctx context.Context, g *grant, accessHash string, refreshed bool) (string, error) {
+	now := p.o.Now().Unix()
+	c := idClaims{
+		Issuer: p.o.Issuer, Subject: g.sub, Audience: g.client, IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()),
+		AuthTime: g.authTime.Unix(), Nonce: g.nonce, ACR: g.acr, AMR: g.amr, Hash: accessHash, Session: sid(g), Firm: g.firm, FirmName: g.firmName,
+	}
+	if refreshed {
+		c.Nonce = ""
+	}
+	return p.sign(ctx, idTokenType, c)
+}
+
+// sid names the session to one client, and to no other: agencies that compare what
+// they know must not find the same person by it.
+func sid(g *grant) string {
+	sum := sha256.Sum256([]byte("sid\x00" + g.session + "\x00" + g.client))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
 // signToken makes an access token for c, for this service itself.
 func (p *Provider) signToken(ctx context.Context, c *client, scopes []string) (string, error) {
-	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, p.o.KeyOwner)
-	if err != nil {
-		return "", fmt.Errorf("sign token: %w", err)
-	}
 	now := p.o.Now().Unix()
-	payload, err := json.Marshal(claims{
+	return p.sign(ctx, tokenType, claims{
 		Issuer: p.o.Issuer, Audience: p.o.Issuer, Subject: c.ID, ClientID: c.ID,
 		Scope: strings.Join(scopes, " "), Agency: c.Agency,
 		IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
 	})
+}
+
+// sign makes a JWT of claims with the active key.
+func (p *Provider) sign(ctx context.Context, kind string, claims any) (string, error) {
+	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, p.o.KeyOwner)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	token, err := signJWT(key.ID, signer, payload)
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	token, err := signJWT(kind, key.ID, signer, payload)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -53,8 +130,8 @@ func (p *Provider) signToken(ctx context.Context, c *client, scopes []string) (s
 }
 
 // signJWT signs with ES256. It fails for a key that is not on P-256.
-func signJWT(kid string, key crypto.Signer, payload []byte) (string, error) {
-	options := (&jose.SignerOptions{}).WithType(tokenType).WithHeader("kid", kid)
+func signJWT(kind, kid string, key crypto.Signer, payload []byte) (string, error) {
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(kind)).WithHeader("kid", kid)
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: cryptosigner.Opaque(key)}, options)
 	if err != nil {
 		return "", err

@@ -1,0 +1,56 @@
+package oidc
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/signet-city/signet/internal/db"
+)
+
+const (
+	sweepEvery = time.Minute
+	sweepRows  = 500 // that one transaction deletes of a table at most
+)
+
+// Run deletes what has run out, in small steps, until ctx ends: interactions, codes
+// that nobody redeemed and families of tokens whose last one has expired. Any number
+// of replicas may run it at once.
+func (p *Provider) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := p.Sweep(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "sweep", slog.Any("cause", err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Sweep does once what Run does again and again.
+func (p *Provider) Sweep(ctx context.Context) error {
+	now := db.Micros(p.o.Now())
+	for _, table := range []string{"oidc_interactions", "oidc_grants"} {
+		for more := true; more; {
+			err := p.o.DB.Update(ctx, func(tx db.Tx) error {
+				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE id IN (SELECT id FROM `+table+
+					` WHERE expires < $1 ORDER BY expires LIMIT $2)`, now, sweepRows)
+				if err != nil {
+					return err
+				}
+				n, err := result.RowsAffected()
+				more = n == sweepRows
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("sweep: %w", err)
+			}
+		}
+	}
+	return nil
+}

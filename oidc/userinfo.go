@@ -1,0 +1,133 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json/v2"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+)
+
+// userinfo is the answer of the userinfo endpoint (OpenID Connect Core section 5.3).
+// Which members it has depends on the token's scopes.
+type userinfo struct {
+	Subject        string `json:"sub"`
+	Name           string `json:"name,omitzero"`            // profile
+	Firm           string `json:"firm_uscc,omitzero"`       // firm, unless the person acts for themselves
+	FirmName       string `json:"firm_name,omitzero"`       // firm
+	DocumentKind   string `json:"document_kind,omitzero"`   // resident: registry.Kind
+	DocumentNumber string `json:"document_number,omitzero"` // resident
+}
+
+// serveUserinfo answers with what the token lets its client know. The grant must
+// still count; errors are those of RFC 6750 section 3.1.
+func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
+	info, err := p.userinfo(r)
+	switch {
+	case err == nil:
+		p.metrics.infos.WithLabelValues("answered").Inc()
+		return web.WriteJSON(w, http.StatusOK, info)
+	case fault.KindOf(err) == fault.Denied:
+		p.metrics.infos.WithLabelValues("refused").Inc()
+	default:
+		p.metrics.infos.WithLabelValues("failed").Inc()
+	}
+	return err
+}
+
+func (p *Provider) userinfo(r *http.Request) (userinfo, error) {
+	ctx := r.Context()
+	token, err := web.Bearer(r)
+	if err != nil {
+		return userinfo{}, err
+	}
+	c, err := p.parsePersonToken(ctx, token)
+	if err != nil {
+		return userinfo{}, err
+	}
+	g, err := p.grantOf(ctx, c)
+	if err != nil {
+		return userinfo{}, err
+	}
+	info, scopes := userinfo{Subject: g.sub}, strings.Fields(c.Scope)
+	if slices.Contains(scopes, scopeFirm) {
+		info.Firm, info.FirmName = g.firm, g.firmName
+	}
+	if !slices.Contains(scopes, scopeProfile) && !slices.Contains(scopes, scopeNumber) {
+		return info, nil
+	}
+	person, err := p.o.People.PersonByID(ctx, g.person)
+	if err != nil {
+		return userinfo{}, fault.Wrap(fault.Internal, "internal error", fmt.Errorf("find person: %w", err))
+	}
+	if slices.Contains(scopes, scopeProfile) {
+		info.Name = person.Name
+	}
+	if slices.Contains(scopes, scopeNumber) {
+		info.DocumentKind, info.DocumentNumber = string(person.Kind), person.Number
+	}
+	return info, nil
+}
+
+// parsePersonToken returns the claims of an access token of a person's grant that has
+// not run out. Any other is refused as RFC 6750 says, one of a program among them.
+func (p *Provider) parsePersonToken(ctx context.Context, token string) (c personClaims, err error) {
+	payload, err := p.verify(ctx, token, tokenType)
+	if err != nil {
+		return c, fmt.Errorf("check token: %w", err)
+	}
+	if payload == nil || json.Unmarshal(payload, &c, json.RejectUnknownMembers(true)) != nil ||
+		c.Issuer != p.o.Issuer || c.Audience != p.userinfoURL() || c.Grant == "" || c.Subject == "" || c.ClientID == "" ||
+		c.Expires-c.IssuedAt <= 0 || c.Expires-c.IssuedAt > int64(maxLifetime/time.Second) {
+		return c, web.Unauthorized("invalid_token", errClaims)
+	}
+	if now := p.o.Now().Unix(); now >= c.Expires || c.IssuedAt > now+clockSkew {
+		return c, web.Unauthorized("invalid_token", errExpired)
+	}
+	return c, nil
+}
+
+var errDead = errors.New("the grant no longer counts")
+
+// grantOf returns the grant of a token if it still counts, and ends it if it has just
+// been found not to.
+func (p *Provider) grantOf(ctx context.Context, c personClaims) (*grant, error) {
+	client, err := p.findClient(ctx, c.ClientID)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return nil, err
+	}
+	if err != nil || !client.Disabled.IsZero() {
+		return nil, web.Unauthorized("invalid_token", errDisabled)
+	}
+	g, err := p.findGrant(ctx, c.Grant)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil || g.client != c.ClientID || g.sub != c.Subject || g.redeemed.IsZero() || !g.ended.IsZero() || !p.o.Now().Before(g.expires) {
+		return nil, web.Unauthorized("invalid_token", errDead)
+	}
+	reason, err := p.check(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	if reason == "" {
+		return g, nil
+	}
+	if err := p.endNow(ctx, g, reason); err != nil {
+		return nil, err
+	}
+	return nil, web.Unauthorized("invalid_token", errDead)
+}
+
+// endNow ends a grant in a transaction of its own.
+func (p *Provider) endNow(ctx context.Context, g *grant, reason string) error {
+	w := &work{p: p, grant: g}
+	w.endBecause(reason)
+	return w.commit(ctx)
+}
