@@ -179,7 +179,7 @@ func TestRefusals(t *testing.T) {
 		{"wrong check character", "donghu", func(r *licenses.Request) { r.Holder.USCC = "91990101MA1F001176" }, fault.Invalid, "/holder"},
 		{"firm not registered", "donghu", func(r *licenses.Request) { r.Holder.USCC = "91990101MA1F001250" }, fault.Invalid, "/holder/uscc"},
 		{"no data", "donghu", func(r *licenses.Request) { r.Data = nil }, fault.Invalid, "/data"},
-		{"empty data", "donghu", func(r *licenses.Request) { r.Data = map[string]any{} }, fault.Invalid, "/data"},
+		{"empty data", "donghu", func(r *licenses.Request) { r.Data = map[string]any{} }, fault.Invalid, "/data/trade_name"},
 		{"unknown member", "donghu", set("owner", "x"), fault.Invalid, "/data"},
 		{"wrong kind", "donghu", set("seats", "many"), fault.Invalid, "/data/seats"},
 		{"fraction", "donghu", set("seats", 1.5), fault.Invalid, "/data/seats"},
@@ -235,7 +235,7 @@ func TestEverySchemaProblemAtOnce(t *testing.T) {
 			t.Errorf("a message repeats a value: %s", p.Message)
 		}
 	}
-	for _, want := range []string{"/data", "/data/seats", "/data/category", "/not_after"} {
+	for _, want := range []string{"/data/premises", "/data/seats", "/data/category", "/not_after"} {
 		if !paths[want] {
 			t.Errorf("nothing said about %s, only %v", want, maps.Keys(paths))
 		}

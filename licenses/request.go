@@ -4,18 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json/v2"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // Request asks for one licence.
@@ -80,134 +76,93 @@ func checkKey(key string) error {
 func (s *Service) check(d *draft, agency registry.Agency, now time.Time) error {
 	t := s.types[d.req.Type]
 	if t == nil {
-		return fault.InvalidInput("the licence type is unknown", fault.Problem{Path: "/type", Message: "there is no such type"})
+		return refuse("the licence type is unknown", Problem{"/type", text("没有此证照类型", "is no licence type")})
 	}
-	var problems []fault.Problem
-	add := func(path, message string) { problems = append(problems, fault.Problem{Path: path, Message: message}) }
-	if (d.req.Holder.USCC == "") == (d.req.Holder.Resident == "") {
-		add("/holder", "want either uscc or resident")
-	} else if (t.Holder == HolderFirm) != (d.req.Holder.USCC != "") {
-		add("/holder", "this type is for a "+t.Holder)
-	} else if err := checkNumber(d.req.Holder); err != nil {
-		add("/holder", fault.Public(err))
-	}
+	problems := d.req.Holder.problems(t)
 	from, until, dateProblems := dates(d.req, t.Years, now)
 	problems = append(problems, dateProblems...)
 	if d.req.Data == nil {
-		add("/data", "is missing")
+		problems = append(problems, Problem{"/data", text("为必填项", "is missing")})
 	} else if err := t.schema.Validate(d.req.Data); err != nil {
 		problems = append(problems, schemaProblems(err)...)
 	}
 	if len(problems) > 0 {
-		return fault.InvalidInput("the request has problems", problems...)
+		return refuse("the request has problems", problems...)
 	}
 	d.lic = &License{ID: db.NewID(), Type: t.ID, Agency: agency.ID, Status: Signing, Created: now, Changed: now, requestKey: d.key}
 	d.record = record{Issuer: agency.USCC, Data: d.req.Data, NotBefore: from.Unix(), NotAfter: until.Unix()}
 	return nil
 }
 
-func checkNumber(h Holder) error {
-	if h.USCC != "" {
-		return registry.CheckUSCC(h.USCC)
+// problems says what is wrong with the holder of a licence of type t, short of
+// looking in the register.
+func (h Holder) problems(t *Type) []Problem {
+	switch {
+	case h.USCC == "" && h.Resident == "":
+		return []Problem{{"/holder", text("为必填项", "is missing: want either uscc or resident")}}
+	case h.USCC != "" && h.Resident != "":
+		return []Problem{{"/holder", text("只能填写一个号码", "want either uscc or resident, not both")}}
+	case t.Holder == HolderFirm && h.USCC == "":
+		return []Problem{{"/holder", text("须为企业：本证照只发给企业", "this type is for a firm")}}
+	case t.Holder == HolderPerson && h.Resident == "":
+		return []Problem{{"/holder", text("须为个人：本证照只发给个人", "this type is for a person")}}
 	}
-	return registry.CheckResident(h.Resident)
+	check, number, name := registry.CheckResident, h.Resident, "公民身份号码"
+	if h.USCC != "" {
+		check, number, name = registry.CheckUSCC, h.USCC, "统一社会信用代码"
+	}
+	err := check(number)
+	switch {
+	case err == nil:
+		return nil
+	case len(number) != 18:
+		return []Problem{{"/holder", web.Text{ZH: "须为 18 位的" + name, EN: fault.Public(err)}}}
+	default:
+		return []Problem{{"/holder", web.Text{ZH: "不是有效的" + name + "，请核对每一位", EN: fault.Public(err)}}}
+	}
 }
 
 // dates returns the validity. A date ends at 24:00 in Shanghai.
-func dates(r Request, years int, now time.Time) (from, until time.Time, problems []fault.Problem) {
+func dates(r Request, years int, now time.Time) (from, until time.Time, problems []Problem) {
+	add := func(path, zh, en string, args ...any) {
+		problems = append(problems, Problem{path, text(zh, en, args...)})
+	}
 	day := now.In(shanghai)
 	from = time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, shanghai)
-	var err error
+	const zh, en = "须为有效日期，例如 2027-01-31", "must be a date such as 2027-01-31, or an RFC 3339 time"
+	ok := true
 	if r.NotBefore != "" {
-		if from, err = parseDate(r.NotBefore, 0); err != nil {
-			problems = append(problems, fault.Problem{Path: "/not_before", Message: err.Error()})
+		if from, ok = parseDate(r.NotBefore, 0); !ok {
+			add("/not_before", zh, en)
 		}
 	}
 	until = from.AddDate(years, 0, 0)
 	if r.NotAfter != "" {
-		if until, err = parseDate(r.NotAfter, 1); err != nil {
-			problems = append(problems, fault.Problem{Path: "/not_after", Message: err.Error()})
+		if until, ok = parseDate(r.NotAfter, 1); !ok {
+			add("/not_after", zh, en)
 		}
 	}
 	switch {
 	case len(problems) > 0:
 	case !until.After(from):
-		problems = append(problems, fault.Problem{Path: "/not_after", Message: "does not come after not_before"})
+		add("/not_after", "须晚于生效日期", "must come after not_before")
 	case !until.After(now):
-		problems = append(problems, fault.Problem{Path: "/not_after", Message: "is past"})
+		add("/not_after", "已经过去", "is past")
 	case until.After(now.AddDate(maxYears, 0, 0)):
-		problems = append(problems, fault.Problem{Path: "/not_after", Message: fmt.Sprintf("is over %d years away", maxYears)})
+		add("/not_after", "距今不得超过 %d 年", "must be at most %d years away", maxYears)
 	}
 	return from, until, problems
 }
 
-func parseDate(s string, plus int) (time.Time, error) {
+func parseDate(s string, plus int) (time.Time, bool) {
 	if t, err := time.ParseInLocation(time.DateOnly, s, shanghai); err == nil {
-		return t.AddDate(0, 0, plus), nil
+		return t.AddDate(0, 0, plus), true
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.Year() < 1970 || t.Year() > 9000 {
-		return time.Time{}, errors.New("want a date such as 2027-01-31 or an RFC 3339 time")
+		return time.Time{}, false
 	}
-	return t.Truncate(time.Second), nil
-}
-
-// schemaProblems lists every leaf of a schema error with its path. Messages
-// repeat no value: it may be personal.
-func schemaProblems(err error) []fault.Problem {
-	var v *jsonschema.ValidationError
-	if !errors.As(err, &v) {
-		return []fault.Problem{{Path: "/data", Message: "does not fit the schema"}}
-	}
-	var problems []fault.Problem
-	var walk func(*jsonschema.ValidationError)
-	walk = func(e *jsonschema.ValidationError) {
-		if len(e.Causes) == 0 && len(problems) < 100 {
-			problems = append(problems, fault.Problem{Path: pointer(e.InstanceLocation), Message: explain(e.ErrorKind)})
-		}
-		for _, c := range e.Causes {
-			walk(c)
-		}
-	}
-	walk(v)
-	return problems
-}
-
-func pointer(path []string) string {
-	var b strings.Builder
-	b.WriteString("/data")
-	for _, p := range path {
-		b.WriteByte('/')
-		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(p))
-	}
-	return b.String()
-}
-
-func explain(k jsonschema.ErrorKind) string {
-	switch k := k.(type) {
-	case *kind.Required:
-		return "lacks " + strings.Join(k.Missing, ", ")
-	case *kind.AdditionalProperties:
-		return fmt.Sprintf("has %d members that the type does not know", len(k.Properties))
-	case *kind.Type:
-		return "want " + strings.Join(k.Want, " or ")
-	case *kind.Enum:
-		return "is none of the allowed values"
-	case *kind.Pattern:
-		return "does not match the pattern " + k.Want
-	case *kind.Format:
-		return "is no " + k.Want
-	case *kind.MinLength:
-		return fmt.Sprintf("is shorter than %d characters", k.Want)
-	case *kind.MaxLength:
-		return fmt.Sprintf("is longer than %d characters", k.Want)
-	case *kind.Minimum, *kind.ExclusiveMinimum:
-		return "is too small"
-	case *kind.Maximum, *kind.ExclusiveMaximum:
-		return "is too large"
-	default:
-		return "breaks the rule " + strings.Join(k.KeywordPath(), "/")
-	}
+	return t.Truncate(time.Second), true
 }
 
 // resolve finds the holders of all drafts that are still well, in two queries.
@@ -260,14 +215,14 @@ func (d *draft) hold(firms map[string]registry.Firm, people map[string]registry.
 	if uscc := d.req.Holder.USCC; uscc != "" {
 		f, ok := firms[uscc]
 		if !ok {
-			return fault.InvalidInput("the holder is not registered", fault.Problem{Path: "/holder/uscc", Message: "no firm has this code"})
+			return refuse("the holder is not registered", Problem{"/holder/uscc", text("没有登记：查无此企业", "is not registered: no firm has this code")})
 		}
 		d.record.HolderName, d.record.HolderID, d.lic.holderRef = f.Name, f.USCC, f.USCC
 		return nil
 	}
 	p, ok := people[d.req.Holder.Resident]
 	if !ok {
-		return fault.InvalidInput("the holder is not registered", fault.Problem{Path: "/holder/resident", Message: "no person has this number"})
+		return refuse("the holder is not registered", Problem{"/holder/resident", text("没有登记：查无此人", "is not registered: no person has this number")})
 	}
 	d.record.HolderName, d.record.HolderID = p.Name, registry.Mask(d.req.Holder.Resident)
 	d.lic.holderRef = p.ID

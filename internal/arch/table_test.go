@@ -17,7 +17,7 @@ var (
 )
 
 // services are the four contexts with their pages.
-var services = []string{"ca", "oidc", "oidc/login", "licenses"}
+var services = []string{"ca", "oidc", "oidc/login", "licenses", "licenses/desk", "licenses/wallet"}
 
 // table is the whole of who imports whom.
 var table = map[string]row{
@@ -42,7 +42,9 @@ var table = map[string]row{
 	"oidc":     {imports: join(house, pure)},
 	"licenses": {imports: join(house, pure)},
 
-	"oidc/login": {imports: house},
+	"oidc/login":      {imports: house},
+	"licenses/desk":   {imports: join(house, pure, []string{"licenses"})},
+	"licenses/wallet": {imports: join(house, pure, []string{"licenses"})},
 
 	"config":     {},
 	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config"})},
@@ -73,7 +75,7 @@ var doors = []door{
 	{"github.com/pressly/goose/", []string{"internal/db"}},
 	{"github.com/ory/", []string{"oidc"}},
 	{"github.com/go-webauthn/", []string{"oidc/login"}},
-	{"golang.org/x/text/", []string{"internal/web", "oidc/login"}},
+	{"golang.org/x/text/", []string{"internal/web", "oidc/login", "licenses/desk"}},
 	{"github.com/chromedp/", []string{"internal/testkit"}},
 	{"github.com/go-jose/go-jose/v4", []string{"oidc", "licenses"}},
 	{"github.com/smallstep/", []string{"ca", "internal/keys"}},

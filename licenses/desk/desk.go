@@ -1,0 +1,217 @@
+package desk
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses"
+)
+
+//go:embed templates
+var files embed.FS
+
+// ClientID is under which name the desk asks the register for licences. No program
+// may have it.
+const ClientID = "desk"
+
+// Options are what New needs. All but Now, Logger and Registerer are required.
+type Options struct {
+	DB         *db.DB
+	Licenses   *licenses.Service
+	Registry   *registry.Registry
+	Sealer     registry.Sealer // the keyring
+	Site       *web.Site
+	Now        func() time.Time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Service is the desk of every agency of one city, safe for concurrent use.
+type Service struct {
+	db       *db.DB
+	licenses *licenses.Service
+	registry *registry.Registry
+	sealer   registry.Sealer
+	pages    *web.Pages
+	types    []*licenses.Type // in order
+	forms    map[string]*form // by type
+	now      func() time.Time
+	log      *slog.Logger
+	metrics  *metrics
+}
+
+// New returns the service. A licence type whose schema no form can be made of is
+// not offered at the desk, which is logged.
+func New(o Options) (*Service, error) {
+	if o.DB == nil || o.Licenses == nil || o.Registry == nil || o.Sealer == nil || o.Site == nil {
+		return nil, errors.New("new desk: a database, licences, a registry, a sealer and a site are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	pages, err := o.Site.Pages(files)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{db: o.DB, licenses: o.Licenses, registry: o.Registry, sealer: o.Sealer, pages: pages, types: o.Licenses.Types(),
+		forms: map[string]*form{}, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	for _, t := range s.types {
+		f, err := newForm(t)
+		if err != nil {
+			s.log.Warn("licence type not offered at the desk", slog.String("type", t.ID), slog.Any("cause", err))
+			continue
+		}
+		s.forms[t.ID] = f
+	}
+	return s, nil
+}
+
+// maxForm bounds the body of a form.
+const maxForm = 64 << 10
+
+// Mount adds the pages at /desk to mux.
+func (s *Service) Mount(mux *http.ServeMux) {
+	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, c *clerk) error) {
+		mux.Handle(pattern, s.pages.SignedIn(func(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
+			c, err := s.clerk(w, r, id)
+			if err != nil {
+				return err
+			}
+			return f(w, r, c)
+		}))
+	}
+	route("GET /desk", s.getHome)
+	route("GET /desk/applications", s.getApplications)
+	route("GET /desk/licenses", s.getLicenses)
+	route("POST /desk/search", s.postSearch)
+	route("GET /desk/{type}", s.getType)
+	route("GET /desk/licenses/{id}/{file}", s.getFile)
+	// /desk/{type}/new and /desk/licenses/{id} overlap, which a ServeMux refuses.
+	route("GET /desk/{room}/{id}", s.room(s.getForm, s.getApplication, s.getLicense))
+	route("POST /desk/{room}/{id}", s.room(s.postForm, s.postApplication, s.postLicense))
+}
+
+type handler func(w http.ResponseWriter, r *http.Request, c *clerk, id string) error
+
+// room leads to one of three by the address.
+func (s *Service) room(form, application, license handler) func(w http.ResponseWriter, r *http.Request, c *clerk) error {
+	return func(w http.ResponseWriter, r *http.Request, c *clerk) error {
+		room, id := r.PathValue("room"), r.PathValue("id")
+		switch {
+		case room == "applications":
+			return application(w, r, c, id)
+		case room == "licenses":
+			return license(w, r, c, id)
+		case id == "new":
+			return form(w, r, c, room)
+		default:
+			return fault.New(fault.NotFound, "no such page")
+		}
+	}
+}
+
+// clerk is who is at the desk, and for which of their agencies.
+type clerk struct {
+	person   string
+	agencies []agency
+	agency   agency
+}
+
+type agency struct {
+	ID   string
+	Name web.Text
+	area string
+}
+
+var (
+	textNotClerk = web.Text{ZH: "您的账号没有证照窗口岗位。如需开通，请联系本部门管理员。",
+		EN: "Your account has no post at a licence desk. Ask your agency's administrator for one."}
+	textNotYours = web.Text{ZH: "您不在该部门任职。", EN: "You do not work for that agency."}
+)
+
+// clerk finds for which agency the visitor works, and parses the form.
+func (s *Service) clerk(w http.ResponseWriter, r *http.Request, id *web.Identity) (*clerk, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return nil, parsed(err)
+	}
+	c := &clerk{person: id.Person}
+	for _, id := range slices.Compact(id.Agencies(web.RoleClerk)) {
+		a, err := s.registry.FindAgency(r.Context(), id)
+		if errors.Is(err, registry.ErrAgency) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		c.agencies = append(c.agencies, agency{a.ID, web.Text{ZH: a.NameZH, EN: a.NameEN}, a.Area})
+	}
+	if len(c.agencies) == 0 {
+		return nil, web.Refuse(fault.Denied, textNotClerk)
+	}
+	c.agency = c.agencies[0]
+	if chosen := r.Form.Get("agency"); chosen != "" && !c.choose(chosen) {
+		return nil, web.Refuse(fault.Denied, textNotYours)
+	}
+	return c, nil
+}
+
+// parsed gives a form that cannot be read its kind; a form that is too large has it.
+func parsed(err error) error {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err
+	}
+	return fault.Wrap(fault.Invalid, "the form cannot be read", err)
+}
+
+// choose makes c act for an agency and reports whether it is one of theirs.
+func (c *clerk) choose(id string) bool {
+	i := slices.IndexFunc(c.agencies, func(a agency) bool { return a.ID == id })
+	if i >= 0 {
+		c.agency = c.agencies[i]
+	}
+	return i >= 0
+}
+
+// at returns the address of a page of the clerk's agency. Pairs of names and values
+// follow; empty values are left out.
+func (c *clerk) at(path string, query ...string) string {
+	q := url.Values{}
+	if len(c.agencies) > 1 {
+		q.Set("agency", c.agency.ID)
+	}
+	for i := 0; i+1 < len(query); i += 2 {
+		if query[i+1] != "" {
+			q.Set(query[i], query[i+1])
+		}
+	}
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	return path
+}
+
+// caller is the clerk as the register records them.
+func (c *clerk) caller() web.Caller {
+	return web.Caller{ClientID: ClientID, Person: c.person, Agency: c.agency.ID}
+}
+
+// may reports whether the clerk's agency has authority for a type now.
+func (s *Service) may(ctx context.Context, c *clerk, licenseType string) (bool, error) {
+	return s.registry.MayIssue(ctx, c.agency.ID, licenseType, c.agency.area, s.now())
+}

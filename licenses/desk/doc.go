@@ -1,0 +1,19 @@
+// Package desk is the licence desk of an agency: the pages at /desk where one clerk
+// applies for a licence, a second one approves it, and both look licences up,
+// suspend, resume and revoke them.
+//
+// It owns applications. One is submitted, then approved or rejected by another
+// clerk of the same agency; what is approved becomes a licence at once:
+//
+//	submitted ─► approved ─► issued
+//	    │            └─────► failed     (the register says no after all)
+//	    └──────► rejected
+//
+// Every step is a compare-and-swap in one transaction with its event, so that of two
+// clerks one wins. A crash after the approval leaves the row in approved, and Run
+// completes it: the register's idempotency key is the application's id.
+//
+// Forms are made from the JSON Schema of the licence type. What a form holds is
+// sealed; numbers of people and firms stand in no address, log or event. It refuses
+// to show that another agency's application or licence exists.
+package desk

@@ -1,0 +1,30 @@
+package desk
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	submitted *prometheus.CounterVec // result
+	decided   *prometheus.CounterVec // decision
+	completed *prometheus.CounterVec // result
+	acts      *prometheus.CounterVec // act, result
+	approved  prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_submitted_total",
+			Help: "Forms sent in at a desk, by result: submitted, replayed, refused."}, []string{"result"}),
+		decided: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_decided_total",
+			Help: "Decisions on applications: approved, rejected, late (somebody else was faster)."}, []string{"decision"}),
+		completed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_completed_total",
+			Help: "Approved applications: issued, failed, left to the sweeper."}, []string{"result"}),
+		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_acts_total",
+			Help: "Licences suspended, resumed and revoked at a desk, by act and result: done, refused."}, []string{"act", "result"}),
+		approved: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_desk_approved",
+			Help: "Applications found approved and not issued for longer than the sweeper's grace at its last look."}),
+	}
+	if r != nil {
+		r.MustRegister(m.submitted, m.decided, m.completed, m.acts, m.approved)
+	}
+	return m
+}

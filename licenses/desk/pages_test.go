@@ -1,0 +1,198 @@
+package desk
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses"
+)
+
+func plainText(s string) web.Text { return web.Text{ZH: s, EN: s} }
+
+// gallery makes the fixtures of every page.
+type gallery struct {
+	t     *testing.T
+	forms map[string]*form
+	c     *clerk
+	at    time.Time
+	list  []testkit.Fixture
+}
+
+func (g *gallery) add(name string, page web.Page) {
+	id := &web.Identity{Session: "s", Person: "p", Name: "宋晚晴", Roles: []web.Role{{Agency: "donghu-amr", Name: web.RoleClerk}}}
+	g.list = append(g.list, testkit.Fixture{Name: name, Identity: id, Page: page})
+}
+
+// TestPages draws every page of the desk in each of its states.
+func TestPages(t *testing.T) {
+	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城政务", EN: "Jiangcheng Services"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := site.Pages(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	types, err := licenses.ShippedTypes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gallery{t: t, forms: map[string]*form{}, at: time.Date(2026, 11, 24, 2, 30, 0, 0, time.UTC), c: &clerk{person: "p"}}
+	g.c.agencies = []agency{{"donghu-amr", web.Text{ZH: "江城市东湖区市场监督管理局", EN: "Donghu District Administration for Market Regulation"}, "990101"},
+		{"jiangcheng-edu", web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, "990100"}}
+	g.c.agency = g.c.agencies[0]
+	for _, typ := range types {
+		if g.forms[typ.ID], err = newForm(typ); err != nil {
+			t.Errorf("type %s: %v", typ.ID, err)
+		}
+	}
+	// A browser for each group: one has five minutes, and machines are shared.
+	for _, group := range []struct {
+		name string
+		add  func()
+	}{{"lists", func() { g.home(); g.lists() }}, {"apply", g.apply}, {"applications", g.applications}, {"licenses", g.licenses}} {
+		t.Run(group.name, func(t *testing.T) {
+			g.list = nil
+			group.add()
+			testkit.CheckPages(t, site, pages, g.list)
+		})
+	}
+}
+
+func (g *gallery) rows(applications bool) []row {
+	var rows []row
+	for i, t := range stateTags {
+		r := row{Address: "/desk/applications/" + string(rune('a'+i)), Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"},
+			Holder: "江城东湖老灶火锅餐饮有限公司", By: "白沐阳", At: g.at, Tag: t.tag}
+		if !applications {
+			r.Number, r.By = "JY9901012026000000"+string(rune('1'+i)), ""
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func (g *gallery) home() {
+	one := &clerk{person: "p", agencies: g.c.agencies[:1], agency: g.c.agency}
+	title := web.Text{ZH: "证照窗口", EN: "Licence desk"}
+	g.add("home-empty", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: one.desk(), AllApps: "/desk/applications", AllLics: "/desk/licenses", Search: one.search("")}})
+	g.add("home", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: g.c.desk(), Agencies: g.c.selector(),
+		Types:   []link{{Name: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new"}, {Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, Address: "/desk/teacher/new"}},
+		Waiting: g.rows(true)[:2], AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
+}
+
+func (g *gallery) lists() {
+	var tabs []link
+	for i, t := range stateTags {
+		tabs = append(tabs, link{t.tag.Word, "/desk/applications?state=" + string(t.state), i == 0})
+	}
+	g.add("applications", web.Page{Template: "applications", Title: web.Text{ZH: "申请", EN: "Applications"}, Wide: true,
+		Data: &applicationsPage{desk: g.c.desk(), Tabs: tabs, Rows: g.rows(true), First: "/desk/applications", Next: "/desk/applications?after=x"}})
+	s := &Service{}
+	types, _ := licenses.ShippedTypes()
+	s.types = types
+	filter := s.filter(licenses.Filter{Status: licenses.Suspended})
+	title := web.Text{ZH: "证照", EN: "Licences"}
+	g.add("licenses", web.Page{Template: "licenses", Title: title, Wide: true,
+		Data: &licensesPage{desk: g.c.desk(), Search: g.c.search(""), Filter: filter, Hidden: "donghu-amr", Rows: g.rows(false), First: "/desk/licenses", Next: "/desk/licenses?after=x"}})
+	results := web.Text{ZH: "查找结果", EN: "Search results"}
+	g.add("search", web.Page{Template: "licenses", Title: results, Wide: true, Data: &licensesPage{desk: g.c.desk(), Search: g.c.search("91990101MA1F001175"),
+		Searched: true, Rows: g.rows(false), After: "x", All: "/desk/licenses"}})
+	g.add("search-none", web.Page{Template: "licenses", Title: results, Wide: true, Data: &licensesPage{desk: g.c.desk(), Search: g.c.search("JY1"), Searched: true, All: "/desk/licenses"}})
+	wrong := g.c.search("")
+	wrong.Blame("number", web.Text{ZH: "请输入证照编号", EN: "Enter a licence number"})
+	g.add("search-wrong", web.Page{Template: "licenses", Title: results, Wide: true, Wrong: true, Data: &licensesPage{desk: g.c.desk(), Search: wrong, All: "/desk/licenses"}})
+}
+
+const someKey = "06dnpmc3ehxcjn3h0gk7kkxv1r"
+
+func (g *gallery) apply() {
+	for id, f := range g.forms {
+		name := web.Text(f.licenseType.Names)
+		page := func(d draft, problems []licenses.Problem, earlier string) web.Page {
+			form := g.c.around(f.fields(d, problems), g.c.agencies, someKey)
+			return web.Page{Template: "apply", Title: name, Wrong: form.Wrong(), Data: &applyPage{desk: g.c.desk(), Type: name, Form: form, Earlier: earlier}}
+		}
+		g.add("apply-"+id, page(draft{}, nil, ""))
+		var all []licenses.Problem
+		for _, in := range f.all() {
+			path := "/" + in.name
+			if _, ok := f.licenseType.Schema.(map[string]any)["properties"].(map[string]any)[in.name]; ok {
+				path = "/data/" + in.name
+			}
+			all = append(all, licenses.Problem{Path: path, Text: web.Text{ZH: "为必填项", EN: "is missing"}})
+		}
+		all = append(all, licenses.Problem{Path: "/data", Text: web.Text{ZH: "过长", EN: "is too long"}})
+		d := f.read(url.Values{"premises": {"湖滨路\u202e"}, "seats": {"-3"}, "not_after": {"2001-01-01"}, "holder": {"1"}})
+		g.add("apply-"+id+"-wrong", page(d, all, ""))
+		if id == "food-business" {
+			g.add("apply-"+id+"-used", page(d, nil, "/desk/applications/a"))
+		}
+	}
+}
+
+func (g *gallery) applications() {
+	a := &application{ID: "a", Agency: "donghu-amr", Submitter: "q", Request: licenses.Request{Type: "food-business", Holder: licenses.Holder{USCC: "91990101MA1F001175"},
+		Data: map[string]any{"trade_name": "老灶火锅", "premises": "江城市东湖区湖滨路18号2幢101室", "legal_representative": "林若川", "category": "餐饮服务经营者",
+			"scope": "热食类食品制售", "seats": float64(86), "online": "是"}, NotAfter: "2029-12-31"}}
+	s := &Service{forms: g.forms}
+	for name, change := range map[string]func(p *applicationPage){
+		"submitted": func(p *applicationPage) { p.Own, p.Done, p.Tag = true, "submit", submitted.tag() },
+		"review":    func(p *applicationPage) { p.Tag, p.Review = submitted.tag(), reviewForm() },
+		"review-wrong": func(p *applicationPage) {
+			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Review.Blame(inReason, web.Text{ZH: "请填写理由", EN: "Enter a reason"})
+		},
+		"approved": func(p *applicationPage) { p.Tag, p.Decider = approved.tag(), "宋晚晴" },
+		"issued":   func(p *applicationPage) { p.Tag, p.Decider, p.License = issued.tag(), "宋晚晴", "/desk/licenses/x" },
+		"rejected": func(p *applicationPage) {
+			p.Tag, p.Decider, p.Again, p.Reason = rejected.tag(), "宋晚晴", "/desk/food-business/new", "经营场所与现场不符"
+		},
+		"failed": func(p *applicationPage) {
+			p.Tag, p.Decider, p.Again = failed.tag(), "宋晚晴", "/desk/food-business/new"
+			p.Why = s.why(&application{Request: a.Request, Note: note{Problems: []trouble{{"/holder/uscc", "没有登记：查无此企业", "is not registered"}, {"", "签发条件已不具备。", "What the licence needs is no longer there."}}}})
+		},
+		"late": func(p *applicationPage) {
+			p.Tag, p.Decider, p.Notice = rejected.tag(), "罗景行", &web.Text{ZH: "该申请已经处理，您的操作没有生效。", EN: "This application has been dealt with already."}
+		},
+	} {
+		title := web.Text{ZH: "食品经营许可证申请", EN: "Application: Food business licence"}
+		p := &applicationPage{desk: g.c.desk(), Queue: "/desk/applications", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"},
+			Lines: s.lines(a, "江城东湖老灶火锅餐饮有限公司"), Submitter: "白沐阳", Submitted: g.at, Decided: g.at.Add(time.Hour), Self: "/desk/applications/a"}
+		change(p)
+		g.add("application-"+name, web.Page{Template: "application", Title: title, Data: p, Wrong: p.Review != nil && p.Review.Wrong()})
+	}
+}
+
+func (g *gallery) licenses() {
+	for name, change := range map[string]func(p *licensePage, l *licenses.License){
+		"issued":  func(p *licensePage, l *licenses.License) { d := done["issue"].text; p.Done = &d },
+		"signing": func(p *licensePage, l *licenses.License) { l.Status, p.SVG, p.PNG = licenses.Signing, "", "" },
+		"suspended": func(p *licensePage, l *licenses.License) {
+			l.Status, p.Reason = licenses.Suspended, "抽检不合格，责令整改"
+		},
+		"revoked": func(p *licensePage, l *licenses.License) { l.Status, p.Reason = licenses.Revoked, "申请人注销" },
+		"expired": func(p *licensePage, l *licenses.License) { l.NotAfter = g.at.Add(-time.Hour) },
+		"wrong":   func(p *licensePage, l *licenses.License) {},
+	} {
+		l := &licenses.License{Status: licenses.Issued, NotBefore: g.at.Add(-24 * time.Hour), NotAfter: g.at.AddDate(5, 0, 0)}
+		p := &licensePage{desk: g.c.desk(), List: "/desk/licenses", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Number: "JY99010120260000001",
+			Identifier: "1.2.156.3005.2.11990100MB00000017001.11990101MB0000027X.JY99010120260000001.001.5", Holder: "江城东湖老灶火锅餐饮有限公司",
+			HolderID: "91990101MA1F001175", From: l.NotBefore, Last: l.NotAfter, SVG: "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'/>",
+			PNG: "/desk/licenses/x/qr.png", Application: "/desk/applications/a", Self: "/desk/licenses/x",
+			Lines: []line{{web.Text{ZH: "经营者名称", EN: "Trade name"}, plainText("老灶火锅")}, {web.Text{ZH: "就餐座位", EN: "Seats"}, plainText("86")}},
+			History: []past{{eventWords[licenses.EventAct+".suspend"], plainText("宋晚晴"), g.at, "抽检不合格，责令整改"},
+				{eventWords[licenses.EventOutcome], textSystem, g.at, ""}, {eventWords[licenses.EventIntent], plainText("宋晚晴"), g.at, ""}}}
+		change(p, l)
+		p.Tag = licenseTag(l, g.at)
+		p.acts(l, someKey)
+		if name == "wrong" {
+			p.Form.Blame(inReason, web.Text{ZH: "请填写理由", EN: "Enter a reason"})
+		}
+		title := web.Text{ZH: p.Type.ZH + " " + p.Number, EN: p.Type.EN + " " + p.Number}
+		g.add("license-"+name, web.Page{Template: "license", Title: title, Data: p, Wrong: p.Form != nil && p.Form.Wrong()})
+	}
+}

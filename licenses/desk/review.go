@@ -1,0 +1,232 @@
+package desk
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+)
+
+const (
+	inReason  = "reason"
+	maxReason = 500 // characters, as the register has it
+)
+
+// line is one name and value of a summary.
+type line struct{ Label, Value web.Text }
+
+// applicationPage is what application.html sees.
+type applicationPage struct {
+	desk
+	Queue     string
+	Type      web.Text
+	Tag       tag
+	Lines     []line
+	Submitter string
+	Submitted time.Time
+	Decider   string
+	Decided   time.Time
+	Reason    string     // of a rejection
+	Why       []web.Text // it failed
+	License   string     // address
+	Again     string     // address of a fresh form
+	Self      string
+	Own       bool // the visitor submitted it
+	Review    *web.Form
+	Done      string // what the visitor has just done
+	Notice    *web.Text
+}
+
+func (s *Service) getApplication(w http.ResponseWriter, r *http.Request, c *clerk, id string) error {
+	a, err := s.application(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	data, err := s.applicationPage(r.Context(), c, a)
+	if err != nil {
+		return err
+	}
+	if r.Form.Get("done") == "submit" && a.State == submitted && data.Own {
+		data.Done = "submit"
+	}
+	return s.drawApplication(w, r, data, 0)
+}
+
+func (s *Service) drawApplication(w http.ResponseWriter, r *http.Request, data *applicationPage, status int) error {
+	return s.pages.Render(w, r, web.Page{Template: "application", Title: web.Text{ZH: data.Type.ZH + "申请", EN: "Application: " + data.Type.EN},
+		Data: data, Status: status, Wrong: data.Review != nil && data.Review.Wrong()})
+}
+
+func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application) (*applicationPage, error) {
+	data := &applicationPage{desk: c.desk(), Queue: c.at("/desk/applications"), Type: s.typeName(a.Request.Type), Tag: a.State.tag(), Submitted: a.Created,
+		Decided: a.Decided, Reason: a.Note.Reason, Own: a.Submitter == c.person, Self: c.at("/desk/applications/" + a.ID)}
+	people, err := s.holders(ctx, []*application{a})
+	if err != nil {
+		return nil, err
+	}
+	data.Lines = s.lines(a, people[holderOf(a.Request.Holder)])
+	clerks := s.names()
+	if data.Submitter, err = clerks.of(ctx, a.Submitter); err != nil {
+		return nil, err
+	}
+	if data.Decider, err = clerks.of(ctx, a.Decider); err != nil {
+		return nil, err
+	}
+	switch a.State {
+	case submitted:
+		if !data.Own {
+			data.Review = reviewForm()
+		}
+	case issued:
+		data.License = c.at("/desk/licenses/" + a.License)
+	case rejected, failed:
+		data.Again = c.at("/desk/" + a.Request.Type + "/new")
+		data.Why = s.why(a)
+	}
+	return data, nil
+}
+
+func reviewForm() *web.Form {
+	return &web.Form{Fields: []web.Field{{Name: inReason, Type: "textarea", Label: web.Text{ZH: "退回理由", EN: "Reason for rejecting"},
+		Hint: web.Text{ZH: "退回时必填，最多 500 字", EN: "Needed only to reject. Up to 500 characters"}}}}
+}
+
+// lines lists what was applied for, as far as the type still knows it.
+func (s *Service) lines(a *application, holder string) []line {
+	plain := func(v string) web.Text { return web.Text{ZH: v, EN: v} }
+	name := plain(holder)
+	if holder == "" {
+		name = textUnknown
+	}
+	list := []line{{web.Text{ZH: "持证人", EN: "Holder"}, name}, {web.Text{ZH: "持证人号码", EN: "Holder's number"}, plain(holderNumber(a.Request.Holder))}}
+	if f := s.forms[a.Request.Type]; f != nil {
+		for _, in := range f.inputs {
+			if v, ok := a.Request.Data[in.name]; ok {
+				list = append(list, line{in.label, in.shown(v)})
+			}
+		}
+	}
+	from, until := plain(a.Request.NotBefore), plain(a.Request.NotAfter)
+	if a.Request.NotBefore == "" {
+		from = web.Text{ZH: "签发当日", EN: "The day of issue"}
+	}
+	if a.Request.NotAfter == "" {
+		until = web.Text{ZH: "按证照类型的期限", EN: "As long as the type says"}
+	}
+	return append(list, line{web.Text{ZH: "生效日期", EN: "Valid from"}, from}, line{web.Text{ZH: "有效期至", EN: "Valid until"}, until})
+}
+
+// why tells the problems of an application that failed, with the names of their
+// inputs.
+func (s *Service) why(a *application) (list []web.Text) {
+	f := s.forms[a.Request.Type]
+	for _, p := range a.Note.Problems {
+		t := web.Text{ZH: p.ZH, EN: p.EN}
+		if f != nil && p.Path != "" {
+			if in, ok := f.find(property(p.Path)); ok {
+				t = web.Text{ZH: in.label.ZH + p.ZH, EN: in.label.EN + " " + p.EN}
+			}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *clerk, id string) error {
+	a, err := s.application(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	to, why := approved, note{}
+	switch approve, reject := r.PostForm.Has("approve"), r.PostForm.Has("reject"); {
+	case approve == reject:
+		return fault.New(fault.Invalid, "want either approve or reject")
+	case reject:
+		to, why.Reason = rejected, reasonOf(r)
+	}
+	if a.Submitter == c.person {
+		return s.again(w, r, c, a, http.StatusForbidden, &web.Text{ZH: "须由本部门另一名工作人员复核，不能复核自己提交的申请。",
+			EN: "Another clerk of your agency has to review this. You cannot review what you applied for."})
+	}
+	if problem, bad := badReason(why.Reason); to == rejected && bad && a.State == submitted {
+		data, err := s.applicationPage(r.Context(), c, a)
+		if err != nil {
+			return err
+		}
+		data.Review.Fields[0].Value = strings.Map(visible, why.Reason)
+		data.Review.Blame(inReason, problem)
+		return s.drawApplication(w, r, data, http.StatusBadRequest)
+	}
+	ok, err := s.decide(r.Context(), c.person, a, to, why)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.late(w, r, c, a.ID, to)
+	}
+	s.metrics.decided.WithLabelValues(string(to)).Inc()
+	a.State, a.Decider = to, c.person
+	return s.decided(w, r, c, a)
+}
+
+// decided issues what was approved and leads to what became of it.
+func (s *Service) decided(w http.ResponseWriter, r *http.Request, c *clerk, a *application) error {
+	if a.State == approved {
+		if err := s.complete(r.Context(), a); err != nil { // the approval stands: the sweeper goes on
+			s.log.ErrorContext(r.Context(), "approved application left to the sweeper", slog.Any("error", err))
+		}
+	}
+	to := c.at("/desk/applications/" + a.ID)
+	if a.State == issued {
+		to = c.at("/desk/licenses/"+a.License, "done", "issue")
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}
+
+// late answers a decision that came after another one: a repetition by the same
+// clerk like the first, anybody else's with how it stands.
+func (s *Service) late(w http.ResponseWriter, r *http.Request, c *clerk, id string, to state) error {
+	a, err := s.application(r.Context(), c, id)
+	if err != nil {
+		return err
+	}
+	if a.Decider == c.person && (a.State == rejected) == (to == rejected) {
+		return s.decided(w, r, c, a)
+	}
+	s.metrics.decided.WithLabelValues("late").Inc()
+	return s.again(w, r, c, a, http.StatusConflict, &web.Text{ZH: "该申请已经处理，您的操作没有生效。以下为最新状态。",
+		EN: "This application has been dealt with already: what you did has had no effect. This is how it stands now."})
+}
+
+// again draws the application with a notice.
+func (s *Service) again(w http.ResponseWriter, r *http.Request, c *clerk, a *application, status int, notice *web.Text) error {
+	data, err := s.applicationPage(r.Context(), c, a)
+	if err != nil {
+		return err
+	}
+	data.Notice = notice
+	return s.drawApplication(w, r, data, status)
+}
+
+// reasonOf returns the reason as one line: a textarea sends line ends.
+func reasonOf(r *http.Request) string {
+	return strings.Join(strings.Fields(r.PostForm.Get(inReason)), " ")
+}
+
+func badReason(reason string) (web.Text, bool) {
+	switch {
+	case reason == "":
+		return web.Text{ZH: "请填写理由", EN: "Enter a reason"}, true
+	case utf8.RuneCountInString(reason) > maxReason:
+		return web.Text{ZH: "理由不得超过 500 个字", EN: "The reason must have at most 500 characters"}, true
+	case strings.ContainsFunc(reason, hidden):
+		return web.Text{ZH: "理由" + textHidden.ZH, EN: "The reason " + textHidden.EN}, true
+	}
+	return web.Text{}, false
+}

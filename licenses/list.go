@@ -1,0 +1,280 @@
+package licenses
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
+)
+
+const (
+	listMost = 200 // licences of one page
+	heldMost = 500 // licences of one wallet
+)
+
+// Types returns the types that the register issues, in the order in which they
+// were given. Nobody changes them.
+func (s *Service) Types() []*Type { return slices.Clone(s.order) }
+
+// Holds returns the holder's name as the register had it when the licence was
+// issued.
+func (l *License) Holds() string { return l.holderName }
+
+// Filter says which licences List returns. Empty fields do not restrict, but for
+// Agency.
+type Filter struct {
+	Agency string // required
+	Type   string
+	Status Status // as the record holds it: a licence past its end is still issued
+	Number string // of a licence, whole
+	Holder string // USCC or resident number, whole
+	After  string // what List returned as next; "" begins
+	Limit  int    // at most so many, up to 200; 0 means 50
+}
+
+// List returns licences of an agency, the newest first, and where the next page
+// begins, "" after the last. Nobody holds anything under an impossible number.
+func (s *Service) List(ctx context.Context, f Filter) (list []*License, next string, err error) {
+	if f.Agency == "" {
+		return nil, "", fault.New(fault.Denied, "an agency is required")
+	}
+	if f.Limit <= 0 || f.Limit > listMost {
+		f.Limit = min(max(f.Limit, 50), listMost)
+	}
+	types, err := s.typesOf(ctx, f)
+	if err != nil {
+		return nil, "", fmt.Errorf("list licences: %w", err)
+	}
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		holders, err := s.holders(ctx, tx, f.Holder)
+		if err != nil {
+			return err
+		}
+		if f.Holder != "" && len(holders) == 0 {
+			return nil
+		}
+		query, args := f.query(types, holders)
+		list, err = s.find(ctx, tx, "l.id IN ("+query+")", args...)
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("list licences: %w", err)
+	}
+	slices.Reverse(list) // find orders by id, which is that of time
+	if len(list) > f.Limit {
+		list = list[:f.Limit]
+		next = list[f.Limit-1].ID
+	}
+	return list, next, nil
+}
+
+// typesOf returns the types to look for. The index of an agency's licences is by
+// type, so that an agency with millions of one finds its few of another; an agency
+// can only have issued what it ever had authority for.
+func (s *Service) typesOf(ctx context.Context, f Filter) ([]string, error) {
+	if f.Type != "" {
+		return []string{f.Type}, nil
+	}
+	all, err := s.registry.ListAuthorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var types []string
+	for _, a := range all {
+		if a.Agency == f.Agency {
+			types = append(types, a.Type)
+		}
+	}
+	return distinct(types), nil
+}
+
+// holder is a holder as the licences table names it.
+type holder struct{ kind, ref string }
+
+// holders returns whom a number may mean: a firm, a person or, since both kinds
+// have 18 characters, both.
+func (s *Service) holders(ctx context.Context, tx db.Tx, number string) (found []holder, err error) {
+	if registry.CheckUSCC(number) == nil {
+		found = append(found, holder{HolderFirm, number})
+	}
+	if registry.CheckResident(number) == nil {
+		people, err := s.registry.FindPeople(ctx, tx, registry.Resident, []string{number})
+		if err != nil {
+			return nil, err
+		}
+		if p, ok := people[number]; ok {
+			found = append(found, holder{HolderPerson, p.ID})
+		}
+	}
+	return found, nil
+}
+
+// lastID comes after every id in every collation: ids begin with the time.
+const lastID = "z"
+
+// query returns the ids of one licence more than f asks for, each arm of it
+// bounded and read from an index in order. The conditions of agency and type are
+// ranges of one value, and the order names them: a planner that sees constants
+// walks the primary key instead, in the hope of meeting a match soon.
+func (f Filter) query(types []string, holders []holder) (string, []any) {
+	q := &query{limit: f.Limit + 1}
+	after := cmp.Or(f.After, lastID)
+	switch {
+	case f.Number != "":
+		q.arm("id", append(f.rest(q), "number = "+q.arg(f.Number), "id < "+q.arg(after))...)
+	case f.Holder != "":
+		for _, h := range holders {
+			q.arm("id", append(f.rest(q), "holder = "+q.arg(h.ref), "holder_kind = "+q.arg(h.kind), "id < "+q.arg(after))...)
+		}
+	case f.Status == Revoked || f.Status == Suspended:
+		conditions := []string{"agency >= " + q.arg(f.Agency), "(agency, id) < (" + q.arg(f.Agency) + ", " + q.arg(after) + ")", "status IN ('revoked', 'suspended')"}
+		if f.Type != "" {
+			conditions = append(conditions, "type = "+q.arg(f.Type))
+		}
+		q.arm("agency DESC, id", append(conditions, f.status(q)...)...)
+	default:
+		for _, t := range types {
+			conditions := []string{"agency = " + q.arg(f.Agency), "type >= " + q.arg(t), "(type, id) < (" + q.arg(t) + ", " + q.arg(after) + ")"}
+			q.arm("type DESC, id", append(conditions, f.status(q)...)...)
+		}
+	}
+	if len(q.arms) == 0 {
+		return "SELECT id FROM licenses WHERE 1 = 0", nil
+	}
+	return fmt.Sprintf("SELECT id FROM (%s) arms ORDER BY id DESC LIMIT %d", strings.Join(q.arms, " UNION ALL "), q.limit), q.args
+}
+
+// rest returns the conditions besides a number that is enough to find by. As
+// expressions, none of them is looked up in an index.
+func (f Filter) rest(q *query) []string {
+	conditions := []string{"agency || '' = " + q.arg(f.Agency)}
+	if f.Type != "" {
+		conditions = append(conditions, "type || '' = "+q.arg(f.Type))
+	}
+	return append(conditions, f.status(q)...)
+}
+
+// status returns the conditions of f.Status: see state.
+func (f Filter) status(q *query) []string {
+	const signing = "EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id)"
+	switch f.Status {
+	case "":
+		return nil
+	case Signing:
+		return []string{"id IN (SELECT license FROM license_signing)"}
+	case Issued:
+		return []string{"status = " + q.arg(string(Issued)), "NOT " + signing}
+	default:
+		return []string{"status = " + q.arg(string(f.Status))}
+	}
+}
+
+// query is a statement being put together.
+type query struct {
+	arms  []string
+	args  []any
+	limit int
+}
+
+// arm adds a way to find licences; its ids come in descending order.
+func (q *query) arm(order string, conditions ...string) {
+	q.arms = append(q.arms, fmt.Sprintf("SELECT id FROM (SELECT id FROM licenses WHERE %s ORDER BY %s DESC LIMIT %d) arm%d",
+		strings.Join(conditions, " AND "), order, q.limit, len(q.arms)))
+}
+
+// arg adds an argument and returns its placeholder.
+func (q *query) arg(v any) string {
+	q.args = append(q.args, v)
+	return fmt.Sprintf("$%d", len(q.args))
+}
+
+const heldQuery = "SELECT id FROM licenses WHERE holder = $1 AND holder_kind = $2 ORDER BY id DESC LIMIT $3"
+
+// Held returns what a holder has of every agency, the newest first and at most 500:
+// a firm by HolderFirm and its USCC, a person by HolderPerson and the id in the
+// registry. Licences in signing have no permit yet.
+func (s *Service) Held(ctx context.Context, kind, ref string) ([]*License, error) {
+	var list []*License
+	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
+		list, err = s.find(ctx, tx, "l.id IN ("+heldQuery+")", ref, kind, heldMost)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list held licences: %w", err)
+	}
+	slices.Reverse(list)
+	return list, nil
+}
+
+// ByKey returns the licence that a client asked for with an idempotency key, or
+// ErrNotFound.
+func (s *Service) ByKey(ctx context.Context, client, key string) (*License, error) {
+	var found []*License
+	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
+		found, err = s.find(ctx, tx, "l.client = $1 AND l.request_key = $2", client, key)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find licence by key: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, ErrNotFound
+	}
+	return found[0], nil
+}
+
+// Check says what Issue would say of a request now, without issuing: nil, or
+// every problem at once (see Problems), or that the agency has no authority.
+func (s *Service) Check(ctx context.Context, agency string, r Request) error {
+	a, err := s.registry.FindAgency(ctx, agency)
+	if err != nil {
+		return fault.Wrap(fault.Denied, "there is no such agency", err)
+	}
+	now := s.now().UTC()
+	may, err := s.registry.MayIssue(ctx, a.ID, r.Type, a.Area, now)
+	if err != nil {
+		return fmt.Errorf("check request: %w", err)
+	}
+	if !may {
+		return web.Explain(fault.New(fault.Denied, "this agency has no authority for the licence type"),
+			text("本部门没有办理此类证照的职权。", "This agency has no authority for the licence type."))
+	}
+	d := &draft{req: r}
+	refused := s.check(d, a, now)
+	held := &draft{req: r, lic: &License{}}
+	if t := s.types[r.Type]; t != nil && len(r.Holder.problems(t)) == 0 {
+		if err := s.resolve(ctx, []*draft{held}); err != nil {
+			return fmt.Errorf("check request: %w", err)
+		}
+	}
+	if problems := append(Problems(refused), Problems(held.err)...); len(problems) > 0 {
+		return refuse("the request has problems", problems...)
+	}
+	if refused != nil || held.err != nil {
+		return fmt.Errorf("check request: %w", errors.Join(refused, held.err))
+	}
+	return s.fits(d, held, a)
+}
+
+// fits checks that a permit can be made of a request that is otherwise right.
+func (s *Service) fits(d, held *draft, a registry.Agency) error {
+	d.record.HolderName, d.record.HolderID = held.record.HolderName, held.record.HolderID
+	s.fill(d.lic, d.record)
+	d.lic.Number = fmt.Sprintf("%s%s%d0000000", s.types[d.lic.Type].NumberPrefix, a.Area, d.lic.Created.Year()) // as long as the one to come
+	claims, err := s.claims(d.lic, d.lic.Created)
+	if err == nil {
+		err = claims.Validate()
+	}
+	if err != nil {
+		return refuse("the data do not fit a permit", Problem{"/data",
+			web.Text{ZH: "过长，或含有二维码证照不能写入的字符", EN: err.Error()}})
+	}
+	return nil
+}
