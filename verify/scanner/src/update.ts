@@ -1,0 +1,124 @@
+import {
+  accept, bundleState, certificateKey, headState, loadStatus, loadTrust, maxBundle, maxHead, maxRoot, nothing, openHead, openRoot, PublicKey, Refusal, rootState, snapshotState,
+  type Basis, type Bytes, type RootStatement, type State, type Trust,
+} from "./core/index.ts";
+
+// How the page comes by its trust, and what it keeps of it. Nothing is kept that did
+// not verify, from the pinned root down, and nothing older replaces anything newer
+// (docs/spec/trust.md, rules 12 to 25).
+
+/** Kept is what is stored between two visits, in one piece. */
+export interface Kept {
+  pin: Bytes; // the root's SubjectPublicKeyInfo
+  next: Bytes | null; // the one that the root says will follow it
+  firstSeen: number;
+  state: State;
+  bundle: Bytes;
+  snapshot: Bytes | null;
+  asOf: number | null; // of that snapshot
+  updated: number; // when this was last found to be current, seconds
+}
+
+/** Get fetches a file of at most limit bytes from an address of the page's own server. */
+export type Get = (path: string, limit: number) => Promise<Bytes>;
+
+const maxSnapshot = 32 << 20;
+
+/** Update is what came of asking the server. */
+export interface Update {
+  kept: Kept;
+  statusFault: Refusal | null; // why its snapshot was not taken
+  whole: boolean; // false where it gave none
+}
+
+/** refresh asks the server for what is current. It throws a Refusal, and then nothing changes. */
+export async function refresh(old: Kept | null, get: Get, now: number): Promise<Update> {
+  let pins = old ? [old.pin, ...(old.next ? [old.next] : [])].map((spki) => new PublicKey(spki)) : [certificateKey(await get("/ca/root/ca.crt", 16 << 10))];
+
+  // A root statement by the known root, or by the root that it has named: then that
+  // one is the root from now on.
+  const rootFile = await get("/trust/root", maxRoot);
+  const opened = await first(pins, (pin) => openRoot(rootFile, pin, now));
+  let state = accept(old?.state ?? nothing, await rootState(rootFile, opened.value));
+  pins = [opened.pin];
+
+  // The head comes before what it names: whatever is fetched after it is as new.
+  const fresh = await freshness(await get("/trust/head", maxHead), opened.value, now);
+  if (fresh) state = accept(state, fresh);
+
+  const bundle = await get("/trust/bundle", maxBundle);
+  const trust = await loadTrust(opened.pin, bundle, now);
+  state = accept(state, await bundleState(bundle, trust.bundle, trust.root));
+
+  const kept: Kept = {
+    pin: opened.pin.spki,
+    next: opened.value.next?.spki ?? null,
+    firstSeen: old?.firstSeen ?? now,
+    state,
+    bundle,
+    snapshot: old?.snapshot ?? null,
+    asOf: old?.asOf ?? null,
+    updated: now,
+  };
+  let file: Bytes;
+  try {
+    file = await get("/status/snapshot", maxSnapshot);
+  } catch {
+    return { kept: { ...kept, updated: old?.updated ?? now }, statusFault: null, whole: false };
+  }
+  try {
+    const snapshot = await loadStatus(trust, file);
+    kept.state = accept(state, snapshotState(snapshot));
+    kept.snapshot = file;
+    kept.asOf = snapshot.issuedAt;
+  } catch (e) {
+    if (!(e instanceof Refusal)) throw e;
+    return { kept, statusFault: e, whole: true };
+  }
+  return { kept, statusFault: null, whole: true };
+}
+
+/** freshness returns what a head vouches for. One that is out of date vouches for nothing, and harms nothing. */
+async function freshness(file: Bytes, root: RootStatement, now: number): Promise<State | null> {
+  try {
+    return headState(await openHead(file, root, now));
+  } catch (e) {
+    if (e instanceof Refusal && (e.fault === "expired" || e.fault === "made_after_now")) return null;
+    throw e;
+  }
+}
+
+/** first tries the pins in their order. The Refusal is that of the first. */
+async function first<T>(pins: PublicKey[], open: (pin: PublicKey) => Promise<T>): Promise<{ pin: PublicKey; value: T }> {
+  let refusal: unknown;
+  for (const pin of pins) {
+    try {
+      return { pin, value: await open(pin) };
+    } catch (e) {
+      refusal ??= e;
+    }
+  }
+  throw refusal;
+}
+
+/** basisOf makes ready what was kept. It is verified again: what is stored is not trusted for being stored. */
+export async function basisOf(kept: Kept | null, now: number): Promise<Basis> {
+  if (!kept) return { trust: null, status: null };
+  let trust: Trust;
+  try {
+    trust = await loadTrust(new PublicKey(kept.pin), kept.bundle, now);
+  } catch (e) {
+    return { trust: null, trustFault: refusalOf(e), status: null };
+  }
+  if (!kept.snapshot) return { trust, status: null };
+  try {
+    return { trust, status: await loadStatus(trust, kept.snapshot) };
+  } catch (e) {
+    return { trust, status: null, statusFault: refusalOf(e) };
+  }
+}
+
+function refusalOf(e: unknown): Refusal {
+  if (e instanceof Refusal) return e;
+  throw e;
+}
