@@ -22,8 +22,13 @@ import (
 	"github.com/signet-city/signet/internal/obs"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/trust"
+	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/desk"
+	"github.com/signet-city/signet/licenses/wallet"
 	"github.com/signet-city/signet/oidc"
+	"github.com/signet-city/signet/oidc/login"
+	"github.com/signet-city/signet/verify/scanner"
 	bundle "github.com/signet-city/signet/verify/trust"
 )
 
@@ -62,7 +67,9 @@ func (w Where) backend() string {
 // Options are what Open needs besides where the city is. Zero values work.
 type Options struct {
 	Where
-	Want                               Bases // refuse a city that was made for others; "" accepts what is kept
+	Name                               web.Text // of the site, on every page; "" means a name without a city
+	Demo                               bool     // the pages say that all is invented
+	Want                               Bases    // refuse a city that was made for others; "" accepts what is kept
 	BundleLife, SnapshotLife, HeadLife time.Duration
 	CRLLife                            time.Duration
 	BodyBytes                          int64 // largest body of an API call; 0 means 8 MiB
@@ -80,8 +87,12 @@ type City struct {
 	Log      *audit.Log
 	Registry *registry.Registry
 	CA       *ca.CA
+	Site     *web.Site
+	Login    *login.Service
 	OIDC     *oidc.Provider
 	Licenses *licenses.Service
+	Desk     *desk.Service
+	Wallet   *wallet.Service
 	Trust    *trust.Publisher
 	Health   *obs.Health
 
@@ -89,7 +100,9 @@ type City struct {
 	bodyBytes int64
 	log       *slog.Logger
 	metrics   *prometheus.Registry
-	rotating  sync.Mutex // one rotation at a time in this process; the ring's compare-and-swap keeps replicas apart
+	home      *home
+	apps      []http.Handler // of the demo's relying parties, in the order of Listeners.Apps
+	rotating  sync.Mutex     // one rotation at a time in this process; the ring's compare-and-swap keeps replicas apart
 }
 
 // owner is whose keys serve the whole city.
@@ -156,9 +169,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if c.Registry, err = registry.New(registry.Options{DB: c.DB, Sealer: c.Ring, Now: o.Now, Logger: o.Logger}); err != nil {
 		return err
 	}
-	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
-		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
-	if err != nil {
+	if err := c.openSignIn(o); err != nil {
 		return err
 	}
 	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife,
@@ -175,7 +186,46 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.openPages(o); err != nil {
+		return err
+	}
 	return c.openTrust(o, types)
+}
+
+// openSignIn opens what knows people: pages ask sign-in who is there, sign-in
+// asks the provider where its forms may lead, and the provider asks sign-in which
+// sessions live.
+func (c *City) openSignIn(o Options) (err error) {
+	if o.Name == (web.Text{}) {
+		o.Name = web.Text{ZH: "一网通办", EN: "City services"}
+	}
+	c.Site, err = web.NewSite(web.SiteOptions{Name: o.Name, Places: places(), Demo: o.Demo, Logger: o.Logger,
+		Identify: func(r *http.Request) (*web.Identity, error) { return c.Login.Identify(r) }})
+	if err != nil {
+		return err
+	}
+	c.Login, err = login.New(login.Options{DB: c.DB, Sealer: c.Ring, Registry: c.Registry, Site: c.Site, Issuer: c.Issuer,
+		FormTo: func(ctx context.Context, next string) string { return c.OIDC.FormTo(ctx, next) },
+		Now:    o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if err != nil {
+		return err
+	}
+	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
+		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	return err
+}
+
+func (c *City) openPages(o Options) (err error) {
+	c.Desk, err = desk.New(desk.Options{DB: c.DB, Licenses: c.Licenses, Registry: c.Registry, Sealer: c.Ring, Site: c.Site,
+		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	if err != nil {
+		return err
+	}
+	if c.Wallet, err = wallet.New(wallet.Options{Licenses: c.Licenses, Registry: c.Registry, Site: c.Site, Now: o.Now, Logger: o.Logger}); err != nil {
+		return err
+	}
+	c.home, err = newHome(c.Site, o.Demo)
+	return err
 }
 
 func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
@@ -221,7 +271,7 @@ func (c *City) Close() error {
 // replicas' keys, seals the log, publishes trust and CRLs, completes licences.
 func (c *City) Work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run} {
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run} {
 		g.Go(func() error { return run(ctx) })
 	}
 	return g.Wait()
@@ -238,7 +288,13 @@ func (c *City) Handler() http.Handler {
 	c.Trust.Mount(mux)
 	c.Log.Mount(mux)
 	c.mountSecurity(mux)
-	return mux
+	c.Site.Mount(mux)
+	c.Login.Mount(mux)
+	c.Desk.Mount(mux)
+	c.Wallet.Mount(mux)
+	c.home.mount(mux)
+	scanner.Mount(mux, c.log)
+	return c.Site.Cover(mux)
 }
 
 // RootCertificate returns what verifiers pin.

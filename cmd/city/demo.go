@@ -13,16 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
-	"github.com/signet-city/signet/internal/registry"
-	"github.com/signet-city/signet/licenses"
-	"github.com/signet-city/signet/oidc"
+	"github.com/signet-city/signet/internal/web"
 )
 
 //go:embed ceremony.yaml
@@ -47,15 +41,23 @@ type population struct {
 		Agency string `yaml:"agency"`
 		Type   string `yaml:"type"`
 	} `yaml:"authorities"`
-	People []struct {
-		Name     string `yaml:"name"`
-		Resident string `yaml:"resident"`
-	} `yaml:"people"`
-	Firms []struct {
+	People []inhabitant `yaml:"people"`
+	Staff  []inhabitant `yaml:"staff"`
+	Firms  []struct {
 		USCC  string `yaml:"uscc"`
 		Name  string `yaml:"name"`
 		Legal string `yaml:"legal"`
 	} `yaml:"firms"`
+	Delegates []struct {
+		Firm string `yaml:"firm"`
+		User string `yaml:"user"`
+	} `yaml:"delegates"`
+	Sites []struct {
+		Client string `yaml:"client"`
+		Agency string `yaml:"agency"`
+		ZH     string `yaml:"zh"`
+		EN     string `yaml:"en"`
+	} `yaml:"sites"`
 	Operators []struct {
 		ID   string `yaml:"id"`
 		Name string `yaml:"name"`
@@ -63,8 +65,17 @@ type population struct {
 	} `yaml:"operators"`
 }
 
-// Demo is what demo.json holds. Nobody signs in in a browser yet, so it names
-// programs and whom they may issue licences to.
+// inhabitant is somebody who can sign in.
+type inhabitant struct {
+	Name     string `yaml:"name"`
+	User     string `yaml:"user"`
+	Resident string `yaml:"resident"`
+	Role     string `yaml:"role"`
+	Agency   string `yaml:"agency"`
+}
+
+// Demo is what demo.json holds: everything that somebody needs who tries the demo
+// city or tests it from outside.
 type Demo struct {
 	Issuer    string `json:"issuer"`
 	HTTPSBase string `json:"https_base"`
@@ -73,6 +84,10 @@ type Demo struct {
 	RootPEM   string `json:"root_pem"` // a path
 
 	Operator     DemoClient   `json:"operator_client"`
+	Clients      []DemoSite   `json:"clients"`
+	Citizens     []DemoUser   `json:"citizens"`
+	Officers     []DemoUser   `json:"officers"`
+	Clerks       []DemoUser   `json:"clerks"`
 	Agencies     []DemoAgency `json:"agencies"`
 	Firms        []DemoFirm   `json:"firms"`
 	People       []DemoPerson `json:"people"`
@@ -85,6 +100,38 @@ type DemoClient struct {
 	Secret string `json:"client_secret"`
 }
 
+// DemoSite is a relying party of the demo: an agency's own site.
+type DemoSite struct {
+	DemoClient   `json:",inline"`
+	RedirectURIs []string `json:"redirect_uris"`
+	Profile      string   `json:"profile"`
+	Name         string   `json:"name"`
+	NameEN       string   `json:"name_en"`
+	Agency       string   `json:"agency"`
+	URL          string   `json:"url"`
+}
+
+// DemoUser is how somebody invented signs in.
+type DemoUser struct {
+	Username string       `json:"username"`
+	Password string       `json:"password"`
+	TOTP     string       `json:"totp_secret"` // base32
+	Name     string       `json:"name"`
+	Agency   string       `json:"agency,omitzero"` // of a clerk
+	Passkey  *DemoPasskey `json:"passkey,omitempty"`
+}
+
+// DemoPasskey is a passkey as a browser's virtual authenticator takes it. Its bytes
+// are chosen so that their base64 and base64url texts are the same: the DevTools
+// protocol takes the one, WebDriver the other.
+type DemoPasskey struct {
+	CredentialID string `json:"credential_id"`
+	UserHandle   string `json:"user_handle"`
+	PrivateKey   string `json:"private_key_pkcs8"`
+	SignCount    uint32 `json:"sign_count"`
+	RPID         string `json:"rp_id"`
+}
+
 // DemoAgency is an agency with its API client.
 type DemoAgency struct {
 	ID     string   `json:"id"`
@@ -95,14 +142,15 @@ type DemoAgency struct {
 	Types  []string `json:"license_types"`
 }
 
-// DemoFirm is a firm of the demo city. Its delegates come with sign-in.
+// DemoFirm is a firm of the demo city. Its delegates are usernames, the legal
+// representative's first.
 type DemoFirm struct {
 	USCC      string   `json:"uscc"`
 	Name      string   `json:"name"`
 	Delegates []string `json:"delegates"`
 }
 
-// DemoPerson is an invented person.
+// DemoPerson is an invented person whom licences may be issued to.
 type DemoPerson struct {
 	Name     string `json:"name"`
 	Resident string `json:"resident"`
@@ -111,8 +159,9 @@ type DemoPerson struct {
 // DemoOptions say where a demo city is and where it listens.
 type DemoOptions struct {
 	Where
-	Addresses      // empty ones: those of the city there, or the defaults
-	HTTPS     bool // the issuer is the https listener's address
+	Addresses          // empty ones: those of the city there, or the defaults
+	Apps      []string // where the relying parties listen; empty: the ports kept, or 8081 and 8082 where they are free
+	HTTPS     bool     // the issuer is the https listener's address
 	Progress  func(string)
 }
 
@@ -140,17 +189,31 @@ func OpenDemo(ctx context.Context, o Options, demo DemoOptions) (*City, *Listene
 		return nil, nil, err
 	}
 	bases := demo.bases(l)
-	if kept == (Bases{}) {
-		err = makeDemo(ctx, o, demo, bases)
+	o.Name, o.Demo = web.Text{ZH: "江城一网通办", EN: "Jiangcheng City Services"}, true
+	c, err := demo.open(ctx, o, l, bases, kept == (Bases{}))
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
 	}
-	if err == nil {
-		o.Where, o.Want = demo.Where, bases
-		var c *City
-		if c, err = Open(ctx, o); err == nil {
-			return c, l, nil
-		}
+	return c, l, nil
+}
+
+func (o DemoOptions) open(ctx context.Context, city Options, l *Listeners, bases Bases, fresh bool) (*City, error) {
+	sites, err := o.listenApps(l, fresh)
+	if err == nil && fresh {
+		err = makeDemo(ctx, city, o, bases, sites)
 	}
-	return nil, nil, errors.Join(err, l.Close())
+	if err != nil {
+		return nil, err
+	}
+	city.Where, city.Want = o.Where, bases
+	c, err := Open(ctx, city)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.openApps(c, city.Logger); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // keptBases returns the addresses of the city at w, none if none was finished.
@@ -254,7 +317,7 @@ func (o DemoOptions) bases(l *Listeners) Bases {
 
 // makeDemo makes the demo city and everybody in it. The marker of an unfinished
 // city stays until the last of them is there.
-func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases) error {
+func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases, sites []string) error {
 	// Only now are the sockets ours: before, the half-made city could have been one
 	// that another process was making.
 	if err := clearUnfinished(demo.Where); err != nil {
@@ -275,7 +338,7 @@ func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases) err
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	made, err := c.populate(ctx, demo)
+	made, err := c.populate(ctx, demo, sites)
 	if err != nil {
 		return fmt.Errorf("populate demo city: %w", err)
 	}
@@ -289,107 +352,20 @@ func makeDemo(ctx context.Context, o Options, demo DemoOptions, bases Bases) err
 	return demo.finish()
 }
 
-func (c *City) populate(ctx context.Context, demo DemoOptions) (Demo, error) {
-	var p population
-	d := yaml.NewDecoder(strings.NewReader(string(demoPopulation)))
-	d.KnownFields(true)
-	if err := d.Decode(&p); err != nil {
-		return Demo{}, err
-	}
-	root, err := filepath.Abs(filepath.Join(demo.public(), "root.pem"))
-	if err != nil {
-		return Demo{}, err
-	}
-	out := Demo{Issuer: c.Issuer, HTTPSBase: c.HTTPS, HTTPBase: c.HTTP, MTLSBase: c.MTLS, RootPEM: root}
-	demo.Progress("people, firms and operators")
-	if err := c.populatePeople(ctx, p, &out); err != nil {
-		return Demo{}, err
-	}
-	demo.Progress("agencies, their certificates and keys")
-	if err := c.populateAgencies(ctx, p, &out); err != nil {
-		return Demo{}, err
-	}
-	types, err := licenses.ShippedTypes()
-	for _, t := range types {
-		out.LicenseTypes = append(out.LicenseTypes, t.ID)
-	}
-	return out, err
-}
-
-func (c *City) populatePeople(ctx context.Context, p population, out *Demo) error {
-	ids := map[string]string{}
-	for _, one := range p.People {
-		added, _, err := c.Registry.AddPerson(ctx, "ceremony", registry.Person{Kind: registry.Resident, Number: one.Resident, Name: one.Name})
-		if err != nil {
-			return err
-		}
-		ids[one.Resident] = added.ID
-		out.People = append(out.People, DemoPerson{Name: one.Name, Resident: one.Resident})
-	}
-	for _, f := range p.Firms {
-		if _, err := c.Registry.AddFirm(ctx, "ceremony", registry.Firm{USCC: f.USCC, Name: f.Name, LegalRep: ids[f.Legal]}); err != nil {
-			return err
-		}
-		out.Firms = append(out.Firms, DemoFirm{USCC: f.USCC, Name: f.Name, Delegates: []string{}})
-	}
-	for _, op := range p.Operators {
-		if _, err := c.Registry.AddOperator(ctx, "ceremony", registry.Operator{ID: op.ID, Name: op.Name, Role: registry.Role(op.Role)}); err != nil {
-			return err
-		}
-	}
-	_, secret, err := c.OIDC.AddClient(ctx, "ceremony", operator)
-	out.Operator = DemoClient{ID: operator.ID, Secret: secret}
-	return err
-}
-
-func (c *City) populateAgencies(ctx context.Context, p population, out *Demo) error {
-	area := map[string]string{}
-	for _, a := range p.Agencies {
-		_, err := c.Registry.AddAgency(ctx, "ceremony", registry.Agency{ID: a.ID, USCC: a.USCC, NameZH: a.ZH, NameEN: a.EN,
-			Level: registry.Level(a.Level), Parent: a.Parent, Area: a.Area, Issuer: a.Issuer})
-		if err != nil {
-			return err
-		}
-		area[a.ID] = a.Area
-		id := a.ID + "-api"
-		_, secret, err := c.OIDC.AddClient(ctx, "ceremony", oidc.Client{ID: id, Name: a.EN, Agency: a.ID, Profile: oidc.ProfileService,
-			Scopes: []string{licenses.Scope}})
-		if err != nil {
-			return err
-		}
-		out.Agencies = append(out.Agencies, DemoAgency{ID: a.ID, Name: a.ZH, Level: a.Level, Client: id, Secret: secret, Types: []string{}})
-	}
-	from := time.Now().Add(-time.Hour).Truncate(time.Second)
-	for _, a := range p.Authorities {
-		_, err := c.Registry.Authorize(ctx, "ceremony", registry.Authority{Agency: a.Agency, Type: a.Type, Area: area[a.Agency],
-			From: from, Until: from.AddDate(20, 0, 0)})
-		if err != nil {
-			return err
-		}
-		for i := range out.Agencies {
-			if out.Agencies[i].ID == a.Agency {
-				out.Agencies[i].Types = append(out.Agencies[i].Types, a.Type)
-			}
-		}
-	}
-	for _, a := range p.Agencies {
-		if _, err := c.Enroll(ctx, a.ID, "ceremony"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // WriteDemo writes demo.json in one move, readable by its owner alone, and returns
 // what it holds.
 func WriteDemo(w Where) (Demo, error) {
-	b, err := os.ReadFile(filepath.Join(w.Data, demoSecrets))
+	d, b, err := readDemo(w)
 	if err != nil {
 		return Demo{}, fmt.Errorf("write demo.json: %w", err)
 	}
-	var d Demo
-	if err := json.Unmarshal(b, &d); err != nil {
-		return Demo{}, fmt.Errorf("write demo.json: %w", err)
-	}
 	return d, writeFile(w.DemoFile(), b, 0o600)
+}
+
+// readDemo returns what demo.json is to hold, and its text.
+func readDemo(w Where) (d Demo, b []byte, err error) {
+	if b, err = os.ReadFile(filepath.Join(w.Data, demoSecrets)); err != nil {
+		return Demo{}, nil, err
+	}
+	return d, b, json.Unmarshal(b, &d)
 }

@@ -120,6 +120,8 @@ func (c *City) checkEntry(ctx context.Context, e Entry) error {
 		return nil
 	case ActPublish:
 		return c.checkPublished(ctx, e)
+	case ActSignIn:
+		return c.checkGranted(ctx, e)
 	default:
 		return errors.New("an act that is not known")
 	}
@@ -142,6 +144,24 @@ func (c *City) checkPublished(ctx context.Context, e Entry) error {
 		}
 	}
 	return errors.New("was never published")
+}
+
+// checkGranted finds a grant of tokens to a relying party in the log.
+func (c *City) checkGranted(ctx context.Context, e Entry) error {
+	var records []audit.Record
+	err := c.DB.Read(ctx, func(tx db.Tx) (err error) {
+		records, err = audit.Find(ctx, tx, audit.EventFilter{Kind: "oidc.grant"})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		if r.Data["client"] == e.Object {
+			return nil
+		}
+	}
+	return errors.New("no sign-in for this client was recorded")
 }
 
 func same(have, want string) error {

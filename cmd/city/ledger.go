@@ -29,6 +29,7 @@ const (
 	ActLicense     = "license.issued"     // object: id; proof: SHA-256 of the permit's text
 	ActRevoke      = "license.revoked"    // object: id
 	ActRotate      = "key.rotated"        // object: id of the key now active; proof: id of the one before
+	ActSignIn      = "oidc.granted"       // object: client; nothing else of the person
 	ActPublish     = "snapshot.published" // object: snapshot:SEQ; proof: SHA-256 of the snapshot
 )
 

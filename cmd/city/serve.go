@@ -26,8 +26,11 @@ import (
 // Addresses are where a city listens, each host:port. Port 0 picks one.
 type Addresses struct{ HTTPS, HTTP, MTLS, Debug string }
 
-// Listeners are open sockets.
-type Listeners struct{ HTTPS, HTTP, MTLS, Debug net.Listener }
+// Listeners are open sockets. Apps are those of the demo's relying parties.
+type Listeners struct {
+	HTTPS, HTTP, MTLS, Debug net.Listener
+	Apps                     []net.Listener
+}
 
 // Listen opens the sockets. It fails if the debug one is not on loopback.
 func Listen(a Addresses) (*Listeners, error) {
@@ -51,7 +54,7 @@ func Listen(a Addresses) (*Listeners, error) {
 // Close closes the sockets.
 func (l *Listeners) Close() error {
 	var errs []error
-	for _, s := range []net.Listener{l.HTTPS, l.HTTP, l.MTLS, l.Debug} {
+	for _, s := range append([]net.Listener{l.HTTPS, l.HTTP, l.MTLS, l.Debug}, l.Apps...) {
 		if s != nil {
 			if err := s.Close(); !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
@@ -101,6 +104,9 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 	c.listen(ctx, g, l.HTTP, plain, nil)
 	c.listen(ctx, g, l.MTLS, public, c.mutual(certificate))
 	c.listen(ctx, g, l.Debug, obs.DebugHandler(c.metrics, o.Level), nil)
+	for i, app := range c.apps {
+		c.listen(ctx, g, l.Apps[i], web.Protect(app, c.bodyBytes, nil), nil)
+	}
 	if o.Ready != nil {
 		if err := c.Trust.Publish(ctx); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("serve: %w", err)
@@ -114,7 +120,7 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 
 // dress adds what every public request goes through.
 func (c *City) dress(h http.Handler) http.Handler {
-	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(h, c.bodyBytes, nil)))
+	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(h, c.bodyBytes, c.Site.Stranger())))
 }
 
 // refuseNoText refuses an address that is no text: databases differ in whether

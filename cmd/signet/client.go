@@ -25,13 +25,14 @@ func newClient(e *env) *cobra.Command {
 
 // clientView is a client as the API shows it.
 type clientView struct {
-	ID       string    `json:"id,omitzero"`
-	Name     string    `json:"name"`
-	Agency   string    `json:"agency,omitzero"`
-	Scopes   []string  `json:"scopes"`
-	Profile  string    `json:"profile"`
-	Created  time.Time `json:"created,omitzero"`
-	Disabled time.Time `json:"disabled,omitzero"`
+	ID        string    `json:"id,omitzero"`
+	Name      string    `json:"name"`
+	Agency    string    `json:"agency,omitzero"`
+	Scopes    []string  `json:"scopes"`
+	Profile   string    `json:"profile"`
+	Redirects []string  `json:"redirect_uris,omitempty"`
+	Created   time.Time `json:"created,omitzero"`
+	Disabled  time.Time `json:"disabled,omitzero"`
 }
 
 // newClientList returns the command client list.
@@ -62,7 +63,7 @@ func newClientList(e *env, f *apiFlags) *cobra.Command {
 
 // newClientAdd returns the command client add.
 func newClientAdd(e *env, f *apiFlags) *cobra.Command {
-	v := clientView{Profile: "service"}
+	var v clientView
 	var out string
 	c := &cobra.Command{
 		Use:   "add",
@@ -74,6 +75,8 @@ func newClientAdd(e *env, f *apiFlags) *cobra.Command {
 	flags.StringVar(&v.Name, "name", "", "`NAME` for people")
 	flags.StringVar(&v.Agency, "agency", "", "`ID` of the agency whose program it is (default none: the city's own)")
 	flags.StringArrayVar(&v.Scopes, "scope", nil, "`SCOPE` that it may ask for; again for more")
+	flags.StringVar(&v.Profile, "profile", "service", "`PROFILE`: service for a program that acts for itself, basic for a site that signs people in")
+	flags.StringArrayVar(&v.Redirects, "redirect-uri", nil, "`URL` that people come back to, for profile basic; again for more")
 	flags.StringVar(&out, "out", "", "write the credentials to this new `FILE`, for --credentials, and not to standard output")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if v.Name == "" || len(v.Scopes) == 0 {

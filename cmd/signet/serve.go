@@ -12,6 +12,7 @@ import (
 	"github.com/signet-city/signet/cmd/city"
 	"github.com/signet-city/signet/config"
 	"github.com/signet-city/signet/internal/obs"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // newServe returns the command serve.
@@ -48,7 +49,7 @@ func (e *env) serve(ctx context.Context, cfg config.Config) error {
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
 		return err
 	}
-	o := city.Options{Where: where, BundleLife: cfg.Trust.BundleLife, SnapshotLife: cfg.Trust.SnapshotLife, HeadLife: cfg.Trust.HeadLife,
+	o := city.Options{Where: where, Name: web.Text{ZH: cfg.Site.NameZH, EN: cfg.Site.NameEN}, BundleLife: cfg.Trust.BundleLife, SnapshotLife: cfg.Trust.SnapshotLife, HeadLife: cfg.Trust.HeadLife,
 		CRLLife: cfg.CA.CRLLife, BodyBytes: cfg.Limits.BodyBytes, BatchLines: int(cfg.Limits.BatchLines), Logger: obs.NewLogger(e.stderr, level, cfg.Log.Format == "json"),
 		Metrics: obs.NewRegistry()}
 	if cfg.SourceOf("issuer") != "default" {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signet-city/signet/cmd/city"
+	"github.com/signet-city/signet/cmd/visitor"
 	"github.com/signet-city/signet/internal/obs"
 )
 
@@ -54,6 +55,7 @@ type tour struct {
 	late          []func() error
 
 	officer, agency *api
+	person          *visitor.Visitor // a citizen who has signed in
 	permits         []permitFile
 	bundle          string // file of the newest trust bundle
 	snapshot        string // and of the newest snapshot

@@ -32,6 +32,8 @@ func (t *tour) visit(ctx context.Context) error {
 		{"ceremony held: a city with a pinned root", t.root},
 		{"agency certificate accepted by its chain and its issuer's CRL", t.certificate},
 		{"a firm's permit issued over the API, once for one idempotency key", t.issue},
+		{"a citizen signs in at an agency's site with password and one-time code, and agrees once", t.citizen},
+		{"the same citizen reaches another agency's site without a password", t.singleSignOn},
 		{"trust bundle and status snapshot fetched and led back to the root", t.carry},
 	} {
 		if err := t.step(s.name, func() (string, error) { return s.do(ctx) }); err != nil {
@@ -44,7 +46,10 @@ func (t *tour) visit(ctx context.Context) error {
 	if err := t.step("permit key rotated, and a second permit issued with the next key", func() (string, error) { return t.rotate(ctx) }); err != nil {
 		return err
 	}
-	for i, name := range []string{"the first permit is still valid after the rotation", "the second permit is valid"} {
+	if err := t.step("at the licence desk one clerk applies and another approves", func() (string, error) { return t.desk(ctx) }); err != nil {
+		return err
+	}
+	for i, name := range []string{"the first permit is still valid after the rotation", "the second permit is valid", "the desk's permit is valid"} {
 		if err := t.verdict(ctx, name, i, true, verify.Valid); err != nil {
 			return err
 		}

@@ -48,8 +48,11 @@ var table = map[string]row{
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 
 	"config":     {},
-	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config"})},
-	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/city"})},
+	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/demoapp"})},
+	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/city", "cmd/visitor"})},
+	// A relying party of the demo and a visitor of its pages know addresses only.
+	"cmd/demoapp": {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
+	"cmd/visitor": {},
 
 	"internal/testkit": {imports: []string{"internal/db", "internal/audit", "internal/keys", "internal/web", "internal/fault"}},
 	"internal/arch":    {},
@@ -76,6 +79,9 @@ var doors = []door{
 	{"github.com/pressly/goose/", []string{"internal/db"}},
 	{"github.com/ory/", []string{"oidc"}},
 	{"github.com/go-webauthn/", []string{"oidc/login"}},
+	{"github.com/coreos/go-oidc/", []string{"cmd/demoapp"}},
+	{"golang.org/x/oauth2", []string{"cmd/demoapp"}},
+	{"golang.org/x/net/html", []string{"cmd/visitor"}},
 	{"golang.org/x/text/", []string{"internal/web", "oidc/login", "licenses/desk"}},
 	{"github.com/chromedp/", []string{"internal/testkit"}},
 	{"github.com/go-jose/go-jose/v4", []string{"oidc", "licenses"}},
