@@ -40,7 +40,7 @@ func TestTour(t *testing.T) {
 		}
 		checked := fsck(t, dir, url)
 		n := fsckEnd.FindStringSubmatch(checked.last())
-		if checked.code != 0 || n == nil || n[1] == "0" || n[2] == "0" || n[3] != "2" || n[4] != "0" {
+		if checked.code != 0 || n == nil || n[1] == "0" || n[2] == "0" || n[3] != "3" || n[4] != "0" {
 			t.Errorf("fsck: exit code %d\n%s%s", checked.code, checked.out, checked.err)
 		}
 		if again := run(t, "tour", "--data", dir); again.code != 2 {
@@ -56,7 +56,7 @@ func inventAct(t *testing.T, dir, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acts := []string{city.ActCity, city.ActCertificate, city.ActLicense, city.ActRevoke, city.ActRotate, city.ActPublish}
+	acts := []string{city.ActCity, city.ActCertificate, city.ActLicense, city.ActRevoke, city.ActRotate, city.ActPublish, city.ActSignIn}
 	for _, act := range acts {
 		if err := ledger.Write(act, "06h0r7ggyvzsnjfcsg5rext278", "00"); err != nil {
 			t.Fatal(err)
