@@ -43,7 +43,15 @@ func (b tab) see(selector string) { b.t.Helper(); b.do(chromedp.WaitVisible(chro
 // press presses the button of that name.
 func (b tab) press(name string) { b.t.Helper(); b.click("button[name=" + name + "]") }
 
-func (b tab) click(selector string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(selector))) }
+// click clicks in the page: a mouse's click is lost where the page moves under it.
+// That everything is reached with keyboard and pointer is shown by testkit.CheckPages.
+func (b tab) click(selector string) {
+	b.t.Helper()
+	b.see(selector)
+	if b.text(`(() => { const one = document.querySelector(` + strconv.Quote(selector) + `); one?.click(); return !!one; })()`) != "true" {
+		b.t.Fatalf("%s went away on %s", selector, b.text("location.pathname"))
+	}
+}
 
 // fill puts values into fields and chooses among radio buttons and in lists.
 func (b tab) fill(values map[string]string) {

@@ -33,6 +33,7 @@
   };
 
   let waiting; // what ends the request that is under way
+  let proving = false; // a passkey was shown: only one of two requests goes on to the server
   const stop = () => { if (waiting) waiting.abort(); waiting = new AbortController(); return waiting.signal; };
 
   const signIn = async (mediation) => {
@@ -40,10 +41,17 @@
     const o = await call(box.dataset.begin, {});
     const found = await navigator.credentials.get({ mediation, signal, publicKey: {
       challenge: decode(o.challenge), rpId: o.rp_id, timeout: o.timeout, userVerification: "required", allowCredentials: [] } });
-    const done = await call(box.dataset.finish, { id: encode(found.rawId), client_data: encode(found.response.clientDataJSON),
-      authenticator_data: encode(found.response.authenticatorData), signature: encode(found.response.signature),
-      user_handle: encode(found.response.userHandle), next: box.dataset.next });
-    location.assign(done.next);
+    if (proving) return;
+    proving = true;
+    try {
+      const done = await call(box.dataset.finish, { id: encode(found.rawId), client_data: encode(found.response.clientDataJSON),
+        authenticator_data: encode(found.response.authenticatorData), signature: encode(found.response.signature),
+        user_handle: encode(found.response.userHandle), next: box.dataset.next });
+      location.assign(done.next);
+    } catch (e) {
+      proving = false;
+      throw e;
+    }
   };
 
   const enrol = async () => {
@@ -61,6 +69,7 @@
   };
 
   button.addEventListener("click", async () => {
+    if (proving) return;
     say("");
     button.disabled = true;
     try {
