@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"slices"
 
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/audit"
@@ -136,13 +137,12 @@ func logged(row Certificate, records []audit.Record) bool {
 // inspectChain verifies the chain as it stood when the certificate began.
 func (c *CA) inspectChain(cert, issuer *x509.Certificate) []string {
 	if issuer == nil {
-		if !bytes.Equal(cert.Raw, c.root.Raw) || cert.CheckSignatureFrom(cert) != nil {
+		if !slices.ContainsFunc(c.roots.Load().all(), func(r rootOf) bool { return r.cert.Equal(cert) }) || cert.CheckSignatureFrom(cert) != nil {
 			return []string{"is not the root"}
 		}
 		return nil
 	}
-	roots, middle := x509.NewCertPool(), x509.NewCertPool()
-	roots.AddCert(c.root)
+	roots, middle := c.Roots(), x509.NewCertPool()
 	middle.AddCert(issuer)
 	_, err := cert.Verify(x509.VerifyOptions{Roots: roots, Intermediates: middle, CurrentTime: cert.NotBefore,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})

@@ -91,12 +91,13 @@ func (c *CA) signer(k keys.Key) (*signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse issuing certificate: %w", err)
 	}
-	if err := cert.CheckSignatureFrom(c.root); err != nil {
+	root, err := c.roots.Load().signerOf(cert)
+	if err != nil {
 		return nil, fmt.Errorf("issuing certificate is not the root's: %w", err)
 	}
 	s := &signer{id: k.ID, issuer: k.Owner, cert: cert}
 	s.authority, err = authority.NewEmbedded(
-		authority.WithX509RootCerts(c.root),
+		authority.WithX509RootCerts(root.cert),
 		authority.WithX509IntermediateCerts(cert), // or name constraints are not looked at
 		authority.WithX509CAService(signingService{c, s}),
 		authority.WithDatabase(authDB{c}),

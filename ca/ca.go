@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,10 +65,9 @@ type CA struct {
 	random   io.Reader
 	linter   *lint.Linter
 
-	plan      Ceremony
-	root      *x509.Certificate
-	statement []byte
-	issuers   map[string]Issuer
+	plan    Ceremony
+	roots   atomic.Pointer[roots]
+	issuers map[string]Issuer
 
 	jobs   sync.Map // *x509.CertificateRequest → *job, while it is being issued
 	shards shards
@@ -135,8 +135,9 @@ func (c *CA) setDefaults() {
 // load reads what the ceremony left.
 func (c *CA) load(ctx context.Context) error {
 	var s state
+	var before []rootOf
 	err := c.db.Read(ctx, func(tx db.Tx) (err error) {
-		if s, err = readState(ctx, tx); err != nil {
+		if s, before, err = readRoots(ctx, tx); err != nil {
 			return err
 		}
 		c.issuers, err = readIssuers(ctx, tx)
@@ -148,11 +149,7 @@ func (c *CA) load(ctx context.Context) error {
 	if c.plan, err = ParseCeremony(s.plan); err != nil {
 		return fmt.Errorf("stored ceremony: %w", err)
 	}
-	if c.root, err = x509.ParseCertificate(s.root); err != nil {
-		return fmt.Errorf("stored root: %w", err)
-	}
-	c.statement = s.statement
-	return nil
+	return c.setRoots(s, before)
 }
 
 // checkBase accepts scheme http and a host, and nothing behind it.
@@ -175,12 +172,6 @@ func caURL(base, issuer string, cert *x509.Certificate) string {
 	return fmt.Sprintf("%s/ca/%s/%x.crt", base, issuer, cert.SubjectKeyId)
 }
 
-// RootCertificate returns the root, which every verifier pins.
-func (c *CA) RootCertificate() *x509.Certificate { return c.root }
-
-// RootStatement returns the signed statement that the root made in the ceremony.
-func (c *CA) RootStatement() []byte { return append([]byte(nil), c.statement...) }
-
 // Plan returns the reviewed file that the ceremony followed.
 func (c *CA) Plan() Ceremony { return c.plan }
 
@@ -202,6 +193,7 @@ func (c *CA) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	var last time.Time
 	for {
+		c.follow(ctx)
 		if err := c.PublishCRLs(ctx); err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "publish CRLs", slog.Any("cause", err))
 		}
@@ -219,6 +211,7 @@ func (c *CA) Run(ctx context.Context) error {
 }
 
 func (c *CA) maintain(ctx context.Context) {
+	c.completeActs(ctx)
 	if _, err := c.Recover(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "recover intents", slog.Any("cause", err))
 	}

@@ -122,11 +122,12 @@ func (c *CA) PublishRootCRL(ctx context.Context, root crypto.Signer, days int, a
 	if days < 1 || days > 730 {
 		return fault.New(fault.Invalid, "a CRL of the root lives 1 to 730 days")
 	}
-	if k, ok := c.root.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !k.Equal(root.Public()) {
+	current := c.roots.Load().current
+	if k, ok := current.cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !k.Equal(root.Public()) {
 		return fault.New(fault.Invalid, "this is not the root's key")
 	}
 	now := c.now()
-	d := draft{issuer: Root, shard: 1, from: now.UTC().Truncate(time.Second), until: now.Add(time.Duration(days) * 24 * time.Hour).UTC().Truncate(time.Second)}
+	d := draft{issuer: Root, shard: c.rootShard(current), from: now.UTC().Truncate(time.Second), until: now.Add(time.Duration(days) * 24 * time.Hour).UTC().Truncate(time.Second)}
 	err := c.db.Update(ctx, func(tx db.Tx) error {
 		return reserve(ctx, tx, &d, actor, `$3 > 0`, db.Micros(now), db.Micros(now.Add(busy)), int64(1), Root, d.shard)
 	})
@@ -136,7 +137,7 @@ func (c *CA) PublishRootCRL(ctx context.Context, root crypto.Signer, days int, a
 	if err != nil {
 		return fmt.Errorf("publish root CRL: %w", err)
 	}
-	if err := d.sign(c.linter, c.root, root); err != nil {
+	if err := d.sign(c.linter, current.cert, root); err != nil {
 		return fmt.Errorf("publish root CRL: %w", err)
 	}
 	if err := c.db.Update(ctx, func(tx db.Tx) error { return d.store(ctx, tx, actor) }); err != nil {

@@ -3,6 +3,7 @@ package ca
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json/v2"
 	"time"
 
 	"github.com/smallstep/certificates/authority"
@@ -158,3 +159,29 @@ func (c *CA) SlowCRL(ctx context.Context, issuer string) (publish func() error, 
 		return c.db.Update(ctx, func(tx db.Tx) error { return d.store(ctx, tx, "system") })
 	}, nil
 }
+
+// StoreActOnly is ApplyRoot up to where a crash leaves an act signed.
+func (c *CA) StoreActOnly(ctx context.Context, response []byte, actor string) error {
+	var a RootResponse
+	if err := json.Unmarshal(response, &a); err != nil {
+		return err
+	}
+	return c.db.Update(ctx, func(tx db.Tx) error {
+		act, err := findAct(ctx, tx, `id = $1`, a.ID)
+		if err != nil {
+			return err
+		}
+		q, err := parseRootRequest(act.request)
+		if err != nil {
+			return err
+		}
+		done, err := c.compare(q, a, act)
+		if err != nil {
+			return err
+		}
+		return c.storeAct(ctx, tx, q, done, response, actor)
+	})
+}
+
+// CompleteActs is what Run does for acts of the root.
+func (c *CA) CompleteActs(ctx context.Context) { c.completeActs(ctx) }

@@ -67,10 +67,16 @@ func (c *CA) certificateFile(r *http.Request) ([]byte, error) {
 		return nil, errNoFile
 	}
 	if issuer == Root {
-		if name != "ca" && name != hex.EncodeToString(c.root.SubjectKeyId) {
-			return nil, errNoFile
+		r := c.roots.Load()
+		if name == "ca" {
+			return r.current.cert.Raw, nil
 		}
-		return c.root.Raw, nil
+		for _, one := range r.all() {
+			if name == hex.EncodeToString(one.cert.SubjectKeyId) {
+				return one.cert.Raw, nil
+			}
+		}
+		return nil, errNoFile
 	}
 	if name == "ca" {
 		s, err := c.active(r.Context(), issuer)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/audit"
@@ -151,7 +152,7 @@ func (c *CA) Find(ctx context.Context, serial string) (cert Certificate, err err
 // verified leads to the root through certificates of this CA that are not revoked.
 func (c *CA) CheckClient(ctx context.Context, chains [][]*x509.Certificate) error {
 	for _, chain := range chains {
-		if len(chain) < 2 || !chain[len(chain)-1].Equal(c.root) {
+		if len(chain) < 2 || !slices.ContainsFunc(c.roots.Load().all(), func(r rootOf) bool { return chain[len(chain)-1].Equal(r.cert) }) {
 			continue
 		}
 		ok, err := c.inForce(ctx, chain[:len(chain)-1])

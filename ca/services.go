@@ -49,11 +49,11 @@ func (c *CA) issuerCertificate(ctx context.Context, cert *x509.Certificate) (*x5
 // issuerOfRow returns the certificate of the CA that signed a row's, nil for the
 // root's own.
 func (c *CA) issuerOfRow(ctx context.Context, row Certificate) (*x509.Certificate, error) {
-	switch {
-	case row.Profile == profile.Root:
+	if row.Profile == profile.Root {
 		return nil, nil
-	case row.IssuerKey == Root:
-		return c.root, nil
+	}
+	if root := c.roots.Load().find(row.IssuerKey); root != nil {
+		return root, nil
 	}
 	s, err := c.signerByID(ctx, row.IssuerKey)
 	if err != nil {

@@ -171,12 +171,13 @@ func storeAbandoned(ctx context.Context, tx db.Tx, c *Certificate, now time.Time
 // state is what the ceremony wrote last.
 type state struct {
 	plan, root, statement []byte
+	rootKey               string
 	heldAt                time.Time
 }
 
 func readState(ctx context.Context, tx db.Tx) (s state, err error) {
 	var held int64
-	err = tx.QueryRowContext(ctx, `SELECT plan, root, statement, held_at FROM ca_state WHERE one = 1`).Scan(&s.plan, &s.root, &s.statement, &held)
+	err = tx.QueryRowContext(ctx, `SELECT plan, root, root_key, statement, held_at FROM ca_state WHERE one = 1`).Scan(&s.plan, &s.root, &s.rootKey, &s.statement, &held)
 	if errors.Is(err, sql.ErrNoRows) {
 		return state{}, ErrNoCity
 	}

@@ -234,7 +234,7 @@ func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
 		published[i] = t.Trust()
 	}
 	c.Trust, err = trust.New(trust.Options{DB: c.DB, Ring: c.Ring, Owner: owner, Registry: c.Registry, Types: published, Statuses: c.Licenses,
-		Checkpoint: c.checkpoint, Root: c.CA.RootStatement(), Pin: c.CA.RootCertificate().PublicKey, Dir: o.public(),
+		Checkpoint: c.checkpoint, Root: c.CA.RootNow, Dir: o.public(),
 		StatusURI: c.Issuer + "/status/snapshot", BundleLife: o.BundleLife, SnapshotLife: o.SnapshotLife, HeadLife: o.HeadLife,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err

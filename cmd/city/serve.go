@@ -3,7 +3,6 @@ package city
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,15 +214,18 @@ func (f *certificateFile) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // mutual asks for a client certificate of the city that is not revoked.
 func (c *City) mutual(certificate getCertificate) *tls.Config {
-	roots := x509.NewCertPool()
-	roots.AddCert(c.RootCertificate())
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, GetCertificate: certificate,
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots,
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS13, GetCertificate: certificate, ClientAuth: tls.RequireAndVerifyClientCert,
 		VerifyConnection: func(s tls.ConnectionState) error {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			return c.CA.CheckClient(ctx, s.VerifiedChains)
 		},
 	}
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := config.Clone()
+		now.GetConfigForClient, now.ClientCAs = nil, c.CA.Roots() // a new root may have taken over
+		return now, nil
+	}
+	return config
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/signet-city/signet/internal/db"
@@ -76,7 +75,6 @@ func newIDs(n int) []string {
 	for i := range ids {
 		ids[i] = db.NewID()
 	}
-	slices.Sort(ids)
 	return ids
 }
 

@@ -322,19 +322,31 @@ func TestMigrationsHaveEqualNumbers(t *testing.T) {
 }
 
 func TestIDsAreOrderedAndUnique(t *testing.T) {
-	seen := map[string]bool{}
-	for range 1000 {
+	last := ""
+	for range 100_000 { // many in each millisecond
 		id := db.NewID()
-		if len(id) != 26 || seen[id] {
-			t.Fatalf("bad id %q", id)
+		if len(id) != 26 || id <= last {
+			t.Fatalf("%q comes after %q", id, last)
 		}
-		seen[id] = true
+		last = id
 	}
-	first := db.NewID()
-	time.Sleep(2 * time.Millisecond)
-	if second := db.NewID(); second <= first {
-		t.Errorf("%s does not come after %s", second, first)
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				id := db.NewID()
+				mu.Lock()
+				if seen[id] {
+					t.Errorf("%q twice", id)
+				}
+				seen[id] = true
+				mu.Unlock()
+			}
+		})
 	}
+	wg.Wait()
 }
 
 func TestValues(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"math/bits"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/signet-city/signet/internal/fault"
@@ -18,12 +19,27 @@ const MaxArgs = 32000
 
 var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// NewID returns a fresh identifier: 26 characters, 48 bits of milliseconds
-// before 80 random bits, so that new rows stand together in an index.
+// lastTick is the time in the newest identifier of this process.
+var lastTick atomic.Uint64
+
+// NewID returns a fresh identifier: 26 characters, 60 bits of time before 68
+// random bits, so that new rows stand together in an index. In one process
+// identifiers rise strictly, so that an intent never stands behind its outcome.
 func NewID() string {
+	now := time.Now()
+	ms := uint64(now.UnixMilli())
+	tick := ms<<12 | uint64(now.UnixMicro()-int64(ms)*1000)<<2 // 4096 ticks in a millisecond
+	for {
+		last := lastTick.Load()
+		next := max(tick, last+1)
+		if lastTick.CompareAndSwap(last, next) {
+			tick = next
+			break
+		}
+	}
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
-	_, _ = rand.Read(b[6:])
+	_, _ = rand.Read(b[7:])
+	binary.BigEndian.PutUint64(b[:8], tick<<4|uint64(b[7]&0x0F))
 	return idEncoding.EncodeToString(b[:])
 }
 

@@ -46,7 +46,7 @@ func (p *Publisher) signer(ctx context.Context, purpose string, permitted []trus
 
 // snapshot publishes the snapshot if it is due.
 func (p *Publisher) snapshot(ctx context.Context, now time.Time) error {
-	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Status, now)
+	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Load().Status, now)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (p *Publisher) checkSnapshot(o *object, lists []status.List) error {
 	if err != nil {
 		return err
 	}
-	k, ok := p.root.StatusSigner(s.KID, s.IssuedAt)
+	k, ok := p.root.Load().StatusSigner(s.KID, s.IssuedAt)
 	if !ok {
 		return trust.ErrSigner
 	}
@@ -105,7 +105,7 @@ func (p *Publisher) checkSnapshot(o *object, lists []status.List) error {
 // bundle publishes the bundle if it is due. It lists what the current snapshot
 // covers.
 func (p *Publisher) bundle(ctx context.Context, now time.Time) error {
-	signer, err := p.signer(ctx, keys.PurposeTrust, p.root.Bundle, now)
+	signer, err := p.signer(ctx, keys.PurposeTrust, p.root.Load().Bundle, now)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (p *Publisher) bundle(ctx context.Context, now time.Time) error {
 
 // checkBundle opens a bundle as a verifier would and compares what it says.
 func (p *Publisher) checkBundle(o *object, sum [32]byte, now time.Time) error {
-	b, _, err := trust.OpenBundle(o.body, p.o.Pin, now)
+	b, _, err := trust.OpenBundle(o.body, p.root.Load().pin, now)
 	if err != nil {
 		return err
 	}
@@ -154,14 +154,14 @@ func (p *Publisher) checkBundle(o *object, sum [32]byte, now time.Time) error {
 	}
 	if before := p.current[kindBundle].Load(); before != nil {
 		old := trust.State{Bundle: trust.Mark{Number: before.seq, Hash: before.hash}}
-		_, err = trust.Accept(old, trust.BundleState(o.body, b, p.root))
+		_, err = trust.Accept(old, trust.BundleState(o.body, b, p.root.Load().RootStatement))
 	}
 	return err
 }
 
 // head publishes the head if it is due.
 func (p *Publisher) head(ctx context.Context, now time.Time) error {
-	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Status, now)
+	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Load().Status, now)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (p *Publisher) head(ctx context.Context, now time.Time) error {
 	}
 	build := func(uint64, *object) ([]byte, error) { return trust.SignHead(h, signer) }
 	return p.produce(ctx, o, build, func(o *object) error {
-		got, err := trust.OpenHead(o.body, p.root, now)
+		got, err := trust.OpenHead(o.body, p.root.Load().RootStatement, now)
 		if err == nil && (got.BundleHash != h.BundleHash || got.SnapshotHash != h.SnapshotHash) {
 			err = errors.New("the head does not say what it should")
 		}

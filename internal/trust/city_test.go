@@ -202,7 +202,7 @@ func completeUSCC(body string) string {
 
 func (c *city) options(t testing.TB) Options {
 	return Options{
-		DB: c.db, Ring: c.ring, Registry: c.registry, Statuses: c.statuses, Root: c.root, Pin: c.rootKey.Public(),
+		DB: c.db, Ring: c.ring, Registry: c.registry, Statuses: c.statuses, Root: c.rootNow,
 		Types: []trust.Type{{
 			Code: 1, ID: "food-business", Names: trust.Names{ZH: "食品经营许可证", EN: "Food business licence"}, HolderKind: trust.HolderFirm,
 			// Neither in order nor without empty slices: the publisher has to cope.
@@ -330,4 +330,12 @@ type hooked struct {
 func (h hooked) Active(ctx context.Context, purpose, owner string) (keys.Key, crypto.Signer, error) {
 	k, s, err := h.Ring.Active(ctx, purpose, owner)
 	return k, hookedSigner{s, h}, err
+}
+
+// rootNow is what the publisher is told of the root.
+func (c *city) rootNow() ([]byte, crypto.PublicKey) { return c.root, c.rootKey.Public() }
+
+// fixed is a root that stays.
+func fixed(file []byte, pin crypto.PublicKey) func() ([]byte, crypto.PublicKey) {
+	return func() ([]byte, crypto.PublicKey) { return file, pin }
 }

@@ -34,7 +34,7 @@ func (p *Publisher) content(ctx context.Context, now time.Time) (b trust.Bundle,
 	if err != nil {
 		return b, nil, fmt.Errorf("list agencies: %w", err)
 	}
-	b = trust.Bundle{Types: p.o.Types, Root: p.o.Root}
+	b = trust.Bundle{Types: p.o.Types, Root: p.root.Load().file}
 	known := map[string]bool{}
 	for _, a := range agencies {
 		known[a.ID] = true

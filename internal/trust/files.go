@@ -19,8 +19,12 @@ func (p *Publisher) write() error {
 		return nil
 	}
 	var failed []error
-	if len(p.written) == 0 {
-		failed = append(failed, os.MkdirAll(p.o.Dir, 0o755), replace(filepath.Join(p.o.Dir, rootFile), p.o.Root))
+	if root := p.root.Load(); root != p.writtenRoot {
+		err := errors.Join(os.MkdirAll(p.o.Dir, 0o755), replace(filepath.Join(p.o.Dir, rootFile), root.file))
+		if err == nil {
+			p.writtenRoot = root
+		}
+		failed = append(failed, err)
 	}
 	for _, k := range kinds {
 		o := p.current[k].Load()

@@ -17,9 +17,9 @@ import (
 // but must be asked for again, which costs an unchanged one no more than a 304.
 // Before the first publication they are answered with kind Unavailable.
 func (p *Publisher) Mount(mux *http.ServeMux) {
-	root := &object{body: p.o.Root, hash: trust.Hash(p.o.Root), issued: p.root.IssuedAt}
 	mux.Handle("GET /trust/root", web.Handler(func(w http.ResponseWriter, r *http.Request) error {
-		serve(w, r, root)
+		root := p.root.Load()
+		serve(w, r, &object{body: root.file, hash: trust.Hash(root.file), issued: root.IssuedAt})
 		return nil
 	}, p.o.Logger))
 	for path, k := range map[string]kind{

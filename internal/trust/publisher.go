@@ -17,6 +17,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
@@ -64,8 +65,7 @@ const (
 	DefaultHeadLife     = time.Hour
 )
 
-// Options are what New needs. DB, Ring, Registry, Statuses, Root and Pin are
-// required.
+// Options are what New needs. DB, Ring, Registry, Statuses and Root are required.
 type Options struct {
 	DB       *db.DB
 	Ring     Ring
@@ -76,10 +76,11 @@ type Options struct {
 	// Checkpoint returns the log's newest signed note for the head, or nil while
 	// there is none. It may itself be nil.
 	Checkpoint func(ctx context.Context) ([]byte, error)
-	Root       []byte           // the root statement's file
-	Pin        crypto.PublicKey // the root's
-	Dir        string           // where the files are also kept; "" means nowhere
-	StatusURI  string           // where verifiers fetch the snapshot that covers a list
+	// Root returns the file of the root statement in force and the key of the root
+	// that signed it. It is asked at each Publish.
+	Root      func() (statement []byte, pin crypto.PublicKey)
+	Dir       string // where the files are also kept; "" means nowhere
+	StatusURI string // where verifiers fetch the snapshot that covers a list
 
 	// A bundle is signed anew when two thirds of its life are over, a snapshot and
 	// a head when one third is, so that what is fetched is seldom old. 0 means the
@@ -95,13 +96,14 @@ type Options struct {
 // several processes on one database.
 type Publisher struct {
 	o       Options
-	root    trust.RootStatement
+	root    atomic.Pointer[rootNow]
 	metrics *metrics
 	poke    chan struct{}
 
-	publishing sync.Mutex             // held by Publish
-	written    map[kind]uint64        // what is in Dir; under publishing
-	current    map[kind]*atomicObject // never changed; its values are
+	publishing  sync.Mutex             // held by Publish
+	written     map[kind]uint64        // what is in Dir; under publishing
+	writtenRoot *rootNow               // likewise
+	current     map[kind]*atomicObject // never changed; its values are
 }
 
 type atomicObject = atomic.Pointer[object]
@@ -110,21 +112,20 @@ type atomicObject = atomic.Pointer[object]
 // the pinned root did not sign the root statement or that has expired; it panics
 // if the metrics are registered already.
 func New(o Options) (*Publisher, error) {
-	if o.DB == nil || o.Ring == nil || o.Registry == nil || o.Statuses == nil {
-		return nil, errors.New("new trust publisher: a database, a ring, a registry and statuses are required")
+	if o.DB == nil || o.Ring == nil || o.Registry == nil || o.Statuses == nil || o.Root == nil {
+		return nil, errors.New("new trust publisher: a database, a ring, a registry, statuses and a root are required")
 	}
 	o.setDefaults()
-	root, err := trust.OpenRoot(o.Root, o.Pin, o.Now())
-	if err != nil {
-		return nil, fmt.Errorf("new trust publisher: %w", err)
-	}
 	p := &Publisher{
-		o: o, root: root, poke: make(chan struct{}, 1),
+		o: o, poke: make(chan struct{}, 1),
 		written: map[kind]uint64{},
 		current: map[kind]*atomicObject{},
 	}
 	for _, k := range kinds {
 		p.current[k] = new(atomicObject)
+	}
+	if err := p.openRoot(o.Now()); err != nil {
+		return nil, fmt.Errorf("new trust publisher: %w", err)
 	}
 	p.metrics = newMetrics(o.Registerer, p.age)
 	return p, nil
@@ -215,11 +216,36 @@ func (p *Publisher) publish(ctx context.Context) error {
 		return err
 	}
 	now := p.o.Now()
+	if err := p.openRoot(now); err != nil {
+		return err
+	}
 	for _, one := range []func(context.Context, time.Time) error{p.snapshot, p.bundle, p.head} {
 		if err := one(ctx, now); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// rootNow is the root statement in force.
+type rootNow struct {
+	trust.RootStatement
+	file []byte
+	pin  crypto.PublicKey
+}
+
+// openRoot follows an act of the root. A statement that its root did not sign
+// changes nothing.
+func (p *Publisher) openRoot(now time.Time) error {
+	file, pin := p.o.Root()
+	if old := p.root.Load(); old != nil && bytes.Equal(old.file, file) {
+		return nil
+	}
+	s, err := trust.OpenRoot(file, pin, now)
+	if err != nil {
+		return err
+	}
+	p.root.Store(&rootNow{s, file, pin})
 	return nil
 }
 

@@ -434,7 +434,7 @@ func TestRefusesToPublish(t *testing.T) {
 				return foreign.Sign(rand.Reader, digest, opts)
 			}}
 		}, 1},
-		{"signer not in the root statement", func(c *city, o *Options) { o.Root = c.signRoot(t, nil, nil) }, 0},
+		{"signer not in the root statement", func(c *city, o *Options) { file := c.signRoot(t, nil, nil); o.Root = fixed(file, c.rootKey.Public()) }, 0},
 		{"no signer", func(_ *city, o *Options) { o.Owner = "somebody-else" }, 0},
 		{"lists out of order", func(c *city, o *Options) {
 			o.Statuses = &statuses{lists: []status.List{{No: 2}, {No: 1}}}
@@ -466,9 +466,9 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, change := range map[string]func(*Options){
-		"another pin":       func(o *Options) { o.Pin = other.Public() },
-		"no pin":            func(o *Options) { o.Pin = nil },
-		"no root statement": func(o *Options) { o.Root = nil },
+		"another pin":       func(o *Options) { o.Root = fixed(c.root, other.Public()) },
+		"no pin":            func(o *Options) { o.Root = fixed(c.root, nil) },
+		"no root statement": func(o *Options) { o.Root = fixed(nil, c.rootKey.Public()) },
 		"an expired one":    func(o *Options) { o.Now = func() time.Time { return time.Now().AddDate(30, 0, 0) } },
 		"no database":       func(o *Options) { o.DB = nil },
 		"no ring":           func(o *Options) { o.Ring = nil },
