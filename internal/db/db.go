@@ -54,6 +54,8 @@ type DB struct {
 	writer *writer // SQLite only
 	log    *slog.Logger
 	twice  bool // testkit: run every Update function once more, see Rehearse
+
+	notices notices
 }
 
 // Create makes an empty SQLite database readable by its owner alone. For
@@ -129,6 +131,7 @@ func (d *DB) Ping(ctx context.Context) error { return d.wrap("ping", d.pool.Ping
 
 // Close waits for running updates and closes every connection.
 func (d *DB) Close() error {
+	d.notices.close()
 	var err error
 	if d.writer != nil {
 		err = d.writer.close()

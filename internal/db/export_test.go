@@ -21,3 +21,6 @@ func (d *DB) MigrateTo(ctx context.Context, version int64) error {
 		return err
 	})
 }
+
+// URL returns what the database was opened with.
+func (d *DB) URL() string { return d.url }

@@ -18,15 +18,9 @@ import (
 const attempts = 4 // of a transaction that PostgreSQL chose as a deadlock's victim
 
 func openPostgres(url string, o Options) (*sql.DB, error) {
-	cfg, err := pgx.ParseConfig(url)
+	cfg, err := parsePostgres(url)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "database: the postgres URL cannot be parsed")
-	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = 5 * time.Second
-	}
-	if cfg.RuntimeParams["application_name"] == "" {
-		cfg.RuntimeParams["application_name"] = "signet"
+		return nil, err
 	}
 	pool := stdlib.OpenDB(*cfg)
 	most := o.MaxConns
@@ -37,6 +31,20 @@ func openPostgres(url string, o Options) (*sql.DB, error) {
 	pool.SetMaxIdleConns(most)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	return pool, nil
+}
+
+func parsePostgres(url string) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "database: the postgres URL cannot be parsed")
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 5 * time.Second
+	}
+	if cfg.RuntimeParams["application_name"] == "" {
+		cfg.RuntimeParams["application_name"] = "signet"
+	}
+	return cfg, nil
 }
 
 // updatePostgres runs f at read committed: constraints, ON CONFLICT and
@@ -94,4 +102,57 @@ func wrapPostgres(operation string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// silence is how long a listening connection is believed without a word from
+// the server.
+const silence = 20 * time.Second
+
+// listenPostgres hears notices on a connection beside the pool, which would be
+// one short for ever. It wakes everybody once it listens: what was said before
+// is lost.
+func listenPostgres(ctx context.Context, url string, n *notices) (err error) {
+	cfg, err := parsePostgres(url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		over, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(over)
+	}()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	n.wakeEverybody()
+	for {
+		topic, err := hear(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if topic != "" {
+			n.wake(topic)
+		}
+	}
+}
+
+// hear returns the next notice's topic, or "" after a silence in which the
+// server proved to be there. The network does not tell that it has gone.
+func hear(ctx context.Context, conn *pgx.Conn) (topic string, err error) {
+	quiet, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	notice, err := conn.WaitForNotification(quiet)
+	if err == nil {
+		return notice.Payload, nil
+	}
+	if quiet.Err() == nil || ctx.Err() != nil || conn.IsClosed() {
+		return "", err
+	}
+	answer, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return "", conn.Ping(answer)
 }

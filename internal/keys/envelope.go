@@ -92,6 +92,15 @@ func (k *Key) aad(part string) []byte {
 
 func secretAAD(name string) []byte { return []byte("signet secret 1|" + name) }
 
+// openSecret fails for bytes that were sealed otherwise than a secret is.
+func (k *kek) openSecret(s sealedSecret) ([]byte, error) {
+	value, err := unseal(k.aead, s.sealed, secretAAD(s.name))
+	if err == nil && len(value) != keySize {
+		err = errSealed
+	}
+	return value, err
+}
+
 // enclose returns the row's two parts of an envelope: the data key under the KEK
 // and the private key under the data key.
 func (k *kek) enclose(key *Key, private crypto.PrivateKey) (wrapped, sealed []byte, err error) {

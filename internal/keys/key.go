@@ -74,7 +74,13 @@ type Key struct {
 	Certificate []byte           // DER, nil for none
 
 	Created, Published, Activated, Retiring, Retired, Compromised time.Time
+
+	Paused time.Time // zero while it is not paused
+	Since  time.Time // from when on a compromised key is not believed
 }
+
+// Place is where at most one key is active.
+type Place struct{ Purpose, Owner string }
 
 // Spec says what key Create makes. Actor stands in the audit event.
 type Spec struct {

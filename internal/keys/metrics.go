@@ -46,9 +46,10 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 }
 
 // signer returns a signer without a private half yet.
-func (m *metrics) signer(purpose string, public crypto.PublicKey) *signer {
+func (m *metrics) signer(purpose string, public crypto.PublicKey, g gate) *signer {
 	return &signer{
 		public: public,
+		gate:   g,
 		ok:     m.signatures.WithLabelValues(purpose, "ok"),
 		failed: m.signatures.WithLabelValues(purpose, "error"),
 	}

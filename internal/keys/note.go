@@ -33,13 +33,14 @@ func (s *noteSigner) Sign(msg []byte) ([]byte, error) {
 }
 
 // NoteSigner returns the signer of checkpoints under name: the one active key of
-// purpose PurposeLog. It fails with kind Unavailable when there is none.
+// purpose PurposeLog. It fails with kind Unavailable when there is none or it is
+// paused.
 func (r *Ring) NoteSigner(_ context.Context, name string) (note.Signer, error) {
 	e, err := r.logKey()
 	if err != nil {
 		return nil, fmt.Errorf("sign notes: %w", err)
 	}
-	if err := e.signer.half.Load().err; err != nil {
+	if err := e.signer.usable(); err != nil {
 		return nil, fmt.Errorf("sign notes: %w", err)
 	}
 	verifier, err := VerifierKey(name, e.key.Public)
@@ -66,7 +67,7 @@ func (r *Ring) NoteVerifier(_ context.Context, name string) (string, error) {
 func (r *Ring) logKey() (*entry, error) {
 	var found *entry
 	for p, e := range r.current.Load().active {
-		if p.purpose != PurposeLog {
+		if p.Purpose != PurposeLog {
 			continue
 		}
 		if found != nil {

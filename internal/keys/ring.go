@@ -24,6 +24,13 @@ type Options struct {
 	DB         *db.DB
 	KEK        []byte        // 32 bytes, see LoadKEK; not kept
 	PKCS11     *PKCS11Config // nil: no keys on a token
+	Concurrent int           // signatures that the token is asked for at once, at most 32; 0 means 4
+
+	// NextKEK returns the key-encryption key that may follow, nil for none. It is
+	// called by Rewrap, and when the keyring turns out to be under another key
+	// than the one in use, for as long as that lasts. It may be nil.
+	NextKEK func() ([]byte, error)
+
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -32,8 +39,10 @@ type Options struct {
 // Ring holds the keys of one city, safe for concurrent use.
 type Ring struct {
 	db      *db.DB
-	kek     *kek
+	kek     atomic.Pointer[kek] // replaced by Refresh and Rewrap, under refresh
+	next    func() ([]byte, error)
 	token   token // nil without PKCS#11
+	gate    gate  // of the token
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *metrics
@@ -47,7 +56,7 @@ var errClosed = fault.New(fault.Unavailable, "the keyring is closed")
 
 // Open opens the keyring in a migrated database and reads it into memory. It
 // fails with kind Invalid when the KEK is not the one that the keyring was made
-// with, when PKCS#11 is asked for and this program was built without it, and
+// with, nor NextKEK, when PKCS#11 is asked for and this program was built without it, and
 // when the token refuses the PIN. A key whose stored bytes were changed, and a
 // token that is away, are logged: such keys fail when used, the others serve.
 func Open(ctx context.Context, o Options) (*Ring, error) {
@@ -58,7 +67,14 @@ func Open(ctx context.Context, o Options) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open keyring: %w", err)
 	}
-	r := &Ring{db: o.DB, kek: k, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	if o.Concurrent < 0 || o.Concurrent > maxConcurrent {
+		return nil, fmt.Errorf("open keyring: %w", fault.New(fault.Invalid, "a token is asked for 1 to 32 signatures at once"))
+	}
+	if o.Concurrent == 0 {
+		o.Concurrent = concurrentDefault
+	}
+	r := &Ring{db: o.DB, next: o.NextKEK, gate: make(gate, o.Concurrent), now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	r.kek.Store(k)
 	if r.now == nil {
 		r.now = time.Now
 	}
@@ -94,15 +110,15 @@ func (r *Ring) Close() error {
 }
 
 // Active returns the key that signs for a purpose and owner, and its signer. It
-// reads memory only. It fails with kind Unavailable when there is none. The
-// certificate in the key belongs to the ring.
+// reads memory only. It fails with kind Unavailable when there is none or it is
+// paused. The certificate in the key belongs to the ring.
 func (r *Ring) Active(_ context.Context, purpose, owner string) (Key, crypto.Signer, error) {
-	e := r.current.Load().active[place{purpose, owner}]
+	e := r.current.Load().active[Place{purpose, owner}]
 	if e == nil {
 		return Key{}, nil, fmt.Errorf("find active key: %w",
 			fault.New(fault.Unavailable, "there is no active "+purpose+" key of "+owner))
 	}
-	if err := e.signer.half.Load().err; err != nil {
+	if err := e.signer.usable(); err != nil {
 		return Key{}, nil, err
 	}
 	return e.key, e.signer, nil
@@ -110,8 +126,8 @@ func (r *Ring) Active(_ context.Context, purpose, owner string) (Key, crypto.Sig
 
 // Signer returns the signer of one key: for a staged one to request its
 // certificate, for a retiring one to finish what is its own. It fails with kind
-// NotFound for an unknown id and Conflict for a key that is retired or
-// compromised. A signer obtained earlier fails from the moment that the ring
+// NotFound for an unknown id, Conflict for a key that is retired or compromised,
+// and Unavailable for one that is paused. A signer obtained earlier fails from the moment that the ring
 // learns of that.
 func (r *Ring) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 	e := r.current.Load().byID[id]
@@ -123,13 +139,16 @@ func (r *Ring) Signer(ctx context.Context, id string) (crypto.Signer, error) {
 			return nil, errNoKey
 		}
 	}
-	if err := e.signer.half.Load().err; err != nil {
+	if err := e.signer.usable(); err != nil {
 		return nil, err
 	}
 	return e.signer, nil
 }
 
-// Refresh follows what this or another replica has changed, if anything.
+// Refresh follows what this or another replica has changed, if anything. It
+// fails with kind Invalid when the keyring was rewrapped under a key-encryption
+// key that NextKEK does not return: the ring then still learns of every state,
+// and signs with what it has decrypted.
 func (r *Ring) Refresh(ctx context.Context) error {
 	r.refresh.Lock()
 	defer r.refresh.Unlock()
@@ -145,16 +164,20 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("refresh keyring: %w", err)
 	}
-	if !r.kek.matches(c.check) {
-		return fmt.Errorf("refresh keyring: %w", errWrongKEK)
+	k, wrong := r.kekFor(ctx, c.check)
+	if wrong != nil {
+		wrong = fmt.Errorf("refresh keyring: %w", wrong)
 	}
-	if !c.changed {
-		return nil
+	if wrong == nil {
+		r.kek.Store(k)
 	}
-	next := r.build(ctx, c, old)
+	if !c.changed || (wrong != nil && old == nil) {
+		return wrong
+	}
+	next := r.build(ctx, c, old, k)
 	r.current.Store(next)
 	r.metrics.count(next)
-	return nil
+	return wrong
 }
 
 // follow refreshes after a committed change. A failure is not the change's: Run
@@ -168,6 +191,7 @@ func (r *Ring) follow(ctx context.Context) {
 // Run keeps the ring up to date until ctx ends, and destroys on the token what
 // was retired while it was away.
 func (r *Ring) Run(ctx context.Context) error {
+	notices := r.db.Watch(ctx, topic)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	var failing bool
@@ -175,6 +199,7 @@ func (r *Ring) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-notices:
 		case <-tick.C:
 		}
 		err := errors.Join(r.Refresh(ctx), r.destroyRetired(ctx))

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
@@ -25,37 +26,50 @@ const maxSealed = 64 << 10
 // MakeSecret makes a secret of 32 random bytes. It fails with kind Conflict if
 // it exists.
 func (r *Ring) MakeSecret(ctx context.Context, name, actor string) error {
-	if !isName(name) {
-		return fmt.Errorf("make secret: %w", fault.New(fault.Invalid, "a secret's name has 1 to 64 of a-z 0-9 . _ - :"))
+	if !isName(name) || strings.HasSuffix(name, suffixNext) || strings.HasSuffix(name, suffixPrevious) {
+		return fmt.Errorf("make secret: %w", fault.New(fault.Invalid, "a secret's name has 1 to 64 of a-z 0-9 . _ - : and does not end as those of its generations do"))
 	}
 	if err := checkActor(actor); err != nil {
 		return fmt.Errorf("make secret: %w", err)
 	}
+	if err := r.makeSecret(ctx, name, audit.Event{Kind: "keys.secret", Actor: actor, Object: "secret:" + name}, nil); err != nil {
+		return fmt.Errorf("make secret: %w", err)
+	}
+	return nil
+}
+
+// makeSecret makes a secret unless it exists or check, if any, fails.
+func (r *Ring) makeSecret(ctx context.Context, name string, event audit.Event, check func(context.Context, db.Tx) error) error {
 	value := make([]byte, keySize)
 	defer clear(value)
 	_, _ = rand.Read(value) // never fails
-	sealed, now := seal(r.kek.aead, value, secretAAD(name)), db.Micros(r.now())
-	err := r.db.Update(ctx, func(tx db.Tx) error {
-		if err := r.begin(ctx, tx); err != nil {
+	now := db.Micros(r.now())
+	return r.change(ctx, func(tx db.Tx, k *kek) error {
+		if check != nil {
+			if err := check(ctx, tx); err != nil {
+				return err
+			}
+		}
+		s := sealedSecret{name, seal(k.aead, value, secretAAD(name)), now}
+		if err := s.insert(ctx, tx); err != nil {
 			return err
 		}
-		result, err := tx.ExecContext(ctx, `INSERT INTO key_secrets (name, sealed, created) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO NOTHING`, name, sealed, now)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil {
-			return err
-		} else if n == 0 {
-			return fault.New(fault.Conflict, "the secret exists")
-		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: "keys.secret", Actor: actor, Object: "secret:" + name})
+		_, err := audit.Append(ctx, tx, event)
 		return err
 	})
+}
+
+func (s sealedSecret) insert(ctx context.Context, tx db.Tx) error {
+	result, err := tx.ExecContext(ctx, `INSERT INTO key_secrets (name, sealed, created) VALUES ($1, $2, $3)
+		ON CONFLICT (name) DO NOTHING`, s.name, s.sealed, s.created)
 	if err != nil {
-		return fmt.Errorf("make secret: %w", err)
+		return err
 	}
-	r.follow(ctx)
+	if n, err := result.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		return fault.New(fault.Conflict, "the secret exists")
+	}
 	return nil
 }
 
@@ -102,11 +116,35 @@ func (r *Ring) Open(_ context.Context, sealed, aad []byte) ([]byte, error) {
 
 // Lookup returns the HMAC-SHA-256 of label and value under the secret
 // SecretLookup: equal for equal values, telling nothing of them, and apart for
-// different labels.
+// different labels. It fails with kind Invalid for a label that is empty or
+// longer than 255 bytes. Rows are written with it; they are found with Lookups.
 func (r *Ring) Lookup(_ context.Context, label string, value []byte) ([]byte, error) {
-	key := r.current.Load().secrets[SecretLookup]
+	return r.current.Load().lookup(SecretLookup, label, value)
+}
+
+// Lookups returns what Lookup does under each generation of SecretLookup that
+// there is: the current one first, then the next and the previous. It fails as
+// Lookup does.
+func (r *Ring) Lookups(_ context.Context, label string, value []byte) ([][]byte, error) {
+	s := r.current.Load()
+	var list [][]byte
+	for _, name := range []string{SecretLookup, SecretLookup + suffixNext, SecretLookup + suffixPrevious} {
+		if s.secrets[name] == nil && name != SecretLookup {
+			continue
+		}
+		hash, err := s.lookup(name, label, value)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, hash)
+	}
+	return list, nil
+}
+
+func (s *snapshot) lookup(name, label string, value []byte) ([]byte, error) {
+	key := s.secrets[name]
 	if key == nil {
-		return nil, fault.New(fault.Unavailable, "the secret "+SecretLookup+" was never made")
+		return nil, fault.New(fault.Unavailable, "the secret "+name+" was never made")
 	}
 	if label == "" || len(label) > 255 {
 		return nil, fault.New(fault.Invalid, "a label has 1 to 255 bytes")

@@ -11,7 +11,9 @@ import (
 // signer is what the ring hands out: it counts, and it dies with its key.
 type signer struct {
 	public     crypto.PublicKey
+	gate       gate // nil for a key that is not on a token
 	half       atomic.Pointer[half]
+	paused     atomic.Bool
 	ok, failed prometheus.Counter
 }
 
@@ -25,20 +27,45 @@ type half struct {
 func (s *signer) Public() crypto.PublicKey { return s.public }
 
 // Sign implements crypto.Signer. It fails with kind Conflict once the key is
-// retired or compromised, and with kind Unavailable while its token is away.
+// retired or compromised, and with kind Unavailable while it is paused and while
+// its token is away or busy.
 func (s *signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	h := s.half.Load()
-	if h.err != nil {
-		s.failed.Inc()
-		return nil, h.err
-	}
-	signature, err := h.private.Sign(rand, digest, opts)
+	signature, err := s.sign(rand, digest, opts)
 	if err != nil {
 		s.failed.Inc()
 		return nil, err
 	}
 	s.ok.Inc()
 	return signature, nil
+}
+
+func (s *signer) sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	if err := s.usable(); err != nil { // it need not wait for that
+		return nil, err
+	}
+	if err := s.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	if err := s.usable(); err != nil { // it may have been paused meanwhile
+		return nil, err
+	}
+	h := s.half.Load()
+	if h.err != nil {
+		return nil, h.err
+	}
+	return h.private.Sign(rand, digest, opts)
+}
+
+// usable returns why the key does not sign now, nil if it does.
+func (s *signer) usable() error {
+	if err := s.half.Load().err; err != nil {
+		return err
+	}
+	if s.paused.Load() {
+		return errPaused
+	}
+	return nil
 }
 
 // drop lets go of the private half for good.

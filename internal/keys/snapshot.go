@@ -10,19 +10,18 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 )
 
-// snapshot is the keyring as of one version. Nothing in it changes but the
-// signers' private halves, which can only go away.
+// snapshot is the keyring as of one version. Nothing in it changes but its
+// signers, which it shares with its successor: their private halves can only go
+// away.
 type snapshot struct {
 	version int64
+	lame    bool // built without the key-encryption key: nothing new could be opened
 	byID    map[string]*entry
-	active  map[place]*entry
+	active  map[Place]*entry
 	undead  []string // retired keys whose object is still on the token
 	secrets map[string][]byte
 	data    cipher.AEAD // under SecretData, nil before it is made
 }
-
-// place is where at most one key is active.
-type place struct{ purpose, owner string }
 
 type entry struct {
 	key    Key
@@ -30,32 +29,27 @@ type entry struct {
 }
 
 // build makes the snapshot of c. Private keys that old holds are taken over, so
-// that each is decrypted once.
-func (r *Ring) build(ctx context.Context, c contents, old *snapshot) *snapshot {
-	s := &snapshot{version: c.version, byID: make(map[string]*entry, len(c.rows)), active: map[place]*entry{}, secrets: map[string][]byte{}}
+// that each is decrypted once. Without a key-encryption key nothing else can be:
+// new keys are unusable, and the secrets are those of old.
+func (r *Ring) build(ctx context.Context, c contents, old *snapshot, k *kek) *snapshot {
+	s := &snapshot{version: c.version, lame: k == nil, byID: make(map[string]*entry, len(c.rows)), active: map[Place]*entry{}}
 	for i := range c.rows {
-		e, err := r.entry(&c.rows[i], old)
+		e, err := r.entry(&c.rows[i], old, k)
 		if err != nil && !old.complained(e.key.ID, err) {
 			r.log.ErrorContext(ctx, "key unusable", slog.String("key", c.rows[i].key.ID), slog.Any("error", err))
 		}
 		s.byID[e.key.ID] = e
 		if e.key.State == Active {
-			s.active[place{e.key.Purpose, e.key.Owner}] = e
+			s.active[Place{e.key.Purpose, e.key.Owner}] = e
 		}
 		if row := &c.rows[i]; row.key.State == Retired && row.key.Backend == BackendPKCS11 && row.destroyed == 0 {
 			s.undead = append(s.undead, row.key.ID)
 		}
 	}
-	for _, sealed := range c.secrets {
-		value, err := unseal(r.kek.aead, sealed.sealed, secretAAD(sealed.name))
-		if err == nil && len(value) != keySize {
-			err = errSealed
-		}
-		if err != nil {
-			r.log.ErrorContext(ctx, "secret unusable", slog.String("secret", sealed.name), slog.Any("error", err))
-			continue
-		}
-		s.secrets[sealed.name] = value
+	if k == nil {
+		s.secrets = old.secrets
+	} else {
+		s.secrets = r.openSecrets(ctx, c.secrets, k)
 	}
 	if value := s.secrets[SecretData]; value != nil {
 		s.data, _ = newAEAD(value) // never fails for 32 bytes
@@ -66,9 +60,23 @@ func (r *Ring) build(ctx context.Context, c contents, old *snapshot) *snapshot {
 	return s
 }
 
+// openSecrets decrypts every secret that can be.
+func (r *Ring) openSecrets(ctx context.Context, list []sealedSecret, k *kek) map[string][]byte {
+	secrets := make(map[string][]byte, len(list))
+	for _, s := range list {
+		value, err := k.openSecret(s)
+		if err != nil {
+			r.log.ErrorContext(ctx, "secret unusable", slog.String("secret", s.name), slog.Any("error", err))
+			continue
+		}
+		secrets[s.name] = value
+	}
+	return secrets
+}
+
 // entry makes what the ring knows of a row. An error says why its signer cannot
 // sign although its state would let it.
-func (r *Ring) entry(row *row, old *snapshot) (*entry, error) {
+func (r *Ring) entry(row *row, old *snapshot, k *kek) (*entry, error) {
 	e := &entry{key: row.key}
 	if old != nil && old.byID[row.key.ID] != nil {
 		before := old.byID[row.key.ID]
@@ -77,8 +85,13 @@ func (r *Ring) entry(row *row, old *snapshot) (*entry, error) {
 		}
 	}
 	if e.signer == nil {
-		e.signer = r.metrics.signer(row.key.Purpose, row.key.Public)
+		var g gate
+		if row.key.Backend == BackendPKCS11 {
+			g = r.gate
+		}
+		e.signer = r.metrics.signer(row.key.Purpose, row.key.Public, g)
 	}
+	e.signer.paused.Store(!row.key.Paused.IsZero())
 	if err := unusable(row.key.State); err != nil {
 		e.signer.drop(err)
 		return e, nil
@@ -86,7 +99,7 @@ func (r *Ring) entry(row *row, old *snapshot) (*entry, error) {
 	if e.signer.half.Load() != nil {
 		return e, nil
 	}
-	private, err := r.privateHalf(row)
+	private, err := r.privateHalf(row, k)
 	if err != nil {
 		err = fmt.Errorf("use key %s: %w", row.key.ID, err)
 	}
@@ -114,17 +127,20 @@ func unusable(s State) error {
 }
 
 // privateHalf decrypts a key from its row, or names one on the token.
-func (r *Ring) privateHalf(row *row) (crypto.Signer, error) {
+func (r *Ring) privateHalf(row *row, k *kek) (crypto.Signer, error) {
 	if row.err != nil {
 		return nil, row.err
 	}
+	if k == nil {
+		return nil, errWrongKEK
+	}
 	if row.key.Backend == BackendFile {
-		return r.kek.disclose(&row.key, row.wrapped, row.private)
+		return k.disclose(&row.key, row.wrapped, row.private)
 	}
 	if r.token == nil {
 		return nil, fault.New(fault.Unavailable, "this key is on a token: configure pkcs11")
 	}
-	if err := r.kek.checkBound(&row.key, row.wrapped); err != nil {
+	if err := k.checkBound(&row.key, row.wrapped); err != nil {
 		return nil, err
 	}
 	return &tokenKey{token: r.token, id: row.key.ID, public: row.key.Public}, nil

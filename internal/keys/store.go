@@ -31,8 +31,9 @@ type row struct {
 }
 
 type sealedSecret struct {
-	name   string
-	sealed []byte
+	name    string
+	sealed  []byte
+	created int64
 }
 
 // readContents reads the version and, unless it is that of old, the rest, all in
@@ -42,33 +43,38 @@ func readContents(ctx context.Context, tx db.Tx, old *snapshot) (c contents, err
 	if err != nil {
 		return c, err
 	}
-	if old != nil && old.version == c.version {
+	if old != nil && old.version == c.version && !old.lame {
 		return c, nil
 	}
 	c.changed = true
 	if c.rows, err = readRows(ctx, tx, ""); err != nil {
 		return c, err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT name, sealed FROM key_secrets`)
+	c.secrets, err = readSecrets(ctx, tx)
+	return c, err
+}
+
+func readSecrets(ctx context.Context, tx db.Tx) (list []sealedSecret, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT name, sealed, created FROM key_secrets ORDER BY name`)
 	if err != nil {
-		return c, err
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var s sealedSecret
-		if err := rows.Scan(&s.name, &s.sealed); err != nil {
-			return c, err
+		if err := rows.Scan(&s.name, &s.sealed, &s.created); err != nil {
+			return nil, err
 		}
-		c.secrets = append(c.secrets, s)
+		list = append(list, s)
 	}
-	return c, rows.Err()
+	return list, rows.Err()
 }
 
 // readRows reads keys in the order of their making. where is a WHERE clause of
 // ours, or empty.
 func readRows(ctx context.Context, tx db.Tx, where string, args ...any) ([]row, error) {
 	rows, err := tx.QueryContext(ctx, `SELECT id, purpose, owner, alg, backend, state, public_key, certificate,
-		wrapped_key, private_key, created, published, activated, retiring, retired, compromised, destroyed
+		wrapped_key, private_key, created, published, activated, retiring, retired, compromised, destroyed, paused, since
 		FROM keys `+where+` ORDER BY created, id`, args...)
 	if err != nil {
 		return nil, err
@@ -78,15 +84,19 @@ func readRows(ctx context.Context, tx db.Tx, where string, args ...any) ([]row, 
 	for rows.Next() {
 		var r row
 		var public []byte
-		var created, published, activated, retiring, retired, compromised int64
+		var created, published, activated, retiring, retired, compromised, paused, since int64
 		k := &r.key
 		err := rows.Scan(&k.ID, &k.Purpose, &k.Owner, &k.Alg, &k.Backend, &k.State, &public, &k.Certificate,
-			&r.wrapped, &r.private, &created, &published, &activated, &retiring, &retired, &compromised, &r.destroyed)
+			&r.wrapped, &r.private, &created, &published, &activated, &retiring, &retired, &compromised, &r.destroyed, &paused, &since)
 		if err != nil {
 			return nil, err
 		}
 		k.Created, k.Published, k.Activated = db.Time(created), db.Time(published), db.Time(activated)
 		k.Retiring, k.Retired, k.Compromised = db.Time(retiring), db.Time(retired), db.Time(compromised)
+		k.Paused, k.Since = db.Time(paused), db.Time(since)
+		if k.Since.IsZero() { // marked by a program that did not know of it
+			k.Since = k.Compromised
+		}
 		r.err = k.setPublic(public)
 		list = append(list, r)
 	}

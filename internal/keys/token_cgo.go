@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	maxSessions = 32
+	maxSessions = maxConcurrent
 	maxPIN      = 255
 	reopenAfter = time.Second // at least, so that a token is not asked without end
 )
