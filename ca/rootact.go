@@ -352,7 +352,7 @@ func window(k keys.Key, before trust.Signer, s trust.RootStatement) (from, until
 	case keys.Retired:
 		end = k.Retired
 	case keys.Compromised:
-		end = k.Compromised
+		end = k.Since
 	default:
 		return from, until
 	}
@@ -530,8 +530,8 @@ func (c *CA) OpenRootAct(ctx context.Context) (file []byte, err error) {
 	return file, err
 }
 
-// fingerprint is how people compare a root's certificate.
-func fingerprint(der []byte) string {
+// Fingerprint is how people compare certificates and keys: SHA-256 in hexadecimal.
+func Fingerprint(der []byte) string {
 	sum := sha256.Sum256(der)
 	return hex.EncodeToString(sum[:])
 }

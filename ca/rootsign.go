@@ -43,7 +43,7 @@ func ReviewRoot(file []byte, pin *x509.Certificate) (RootRequest, error) {
 		return q, err
 	}
 	if !bytes.Equal(q.Roots[0].DER, pin.Raw) {
-		return q, fault.New(fault.Denied, "this request is for another root, with the fingerprint "+fingerprint(q.Roots[0].DER))
+		return q, fault.New(fault.Denied, "this request is for another root, with the fingerprint "+Fingerprint(q.Roots[0].DER))
 	}
 	return q, nil
 }
@@ -108,7 +108,7 @@ func matchRoot(r RootFile, signers []crypto.Signer) (authorityKey, error) {
 			return authorityKey{id: Root, key: r.Key, cert: cert, Signer: s}, nil
 		}
 	}
-	return authorityKey{}, fault.New(fault.Invalid, "the key of the root with the fingerprint "+fingerprint(r.DER)+" is not among those given")
+	return authorityKey{}, fault.New(fault.Invalid, "the key of the root with the fingerprint "+Fingerprint(r.DER)+" is not among those given")
 }
 
 // sign makes the certificate if it is the one that was announced.

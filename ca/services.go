@@ -125,6 +125,27 @@ func (c *CA) renew(ctx context.Context, s service) error {
 	return err
 }
 
+// PrepareService makes the key that follows the one in use for TLS or an issuer's
+// OCSP, with its certificate, and publishes it. It fails with kind NotFound for
+// any other place. Repeating it changes nothing.
+func (c *CA) PrepareService(ctx context.Context, purpose, owner, actor string) error {
+	for _, s := range c.services() {
+		if s.purpose != purpose || s.owner != owner {
+			continue
+		}
+		active, err := c.ring.List(ctx, keys.Filter{Purpose: purpose, Owner: owner, States: []keys.State{keys.Active, keys.Compromised}})
+		if err != nil || len(active) == 0 {
+			return cmpErr(err, fault.New(fault.Conflict, "there is no key to follow"))
+		}
+		next, err := c.successor(ctx, s, active[len(active)-1])
+		if err != nil || next.State != keys.Staged {
+			return err
+		}
+		return c.ring.Move(ctx, next.ID, keys.Published, actor, "next")
+	}
+	return fault.New(fault.NotFound, "the city has no such service")
+}
+
 // successor returns the key that follows active, with its certificate: the one
 // that an interrupted renewal left, or a new one.
 func (c *CA) successor(ctx context.Context, s service, active keys.Key) (keys.Key, error) {

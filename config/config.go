@@ -87,6 +87,14 @@ type Config struct {
 	// Default: see its fields. Danger: see its fields.
 	CA CA `koanf:"ca"`
 
+	// Keys says how the keys of each purpose live. A policy is words: life=DURATION
+	// (in use), lead=DURATION (published before that, at least), keep=DURATION
+	// (after it, until the private half is destroyed), standby=N (published keys
+	// that always wait), alg=ALGORITHM, and automatic or approval. Words that are
+	// not there keep their default.
+	// Default: see its fields. Danger: see its fields.
+	Keys Keys `koanf:"keys"`
+
 	// Limits bounds what callers may send.
 	// Default: see its fields. Danger: see its fields.
 	Limits Limits `koanf:"limits"`
@@ -170,6 +178,38 @@ type Site struct {
 	// NameEN is the English name.
 	// Default: City services. Danger: none.
 	NameEN string `koanf:"name_en"`
+}
+
+// Keys are the policies of keys by purpose.
+type Keys struct {
+	// Token is for keys of access and ID tokens.
+	// Default: alg=ES256 life=2160h lead=24h keep=24h standby=1 automatic.
+	// Danger: a lead below five minutes, and a relying party that has kept the key
+	// set refuses good tokens.
+	Token string `koanf:"token"`
+
+	// Permit is for agencies' permit keys.
+	// Default: alg=ES256 life=8760h lead=trust.bundle_life keep=24h standby=1
+	// automatic. Danger: a lead shorter than a bundle's life, and an inspector who
+	// has not been on the network since meets a key that he does not know.
+	Permit string `koanf:"permit"`
+
+	// CA is for issuing CAs. Only the root certifies their next key.
+	// Default: alg=ES256 life=43800h lead=24h keep=96360h approval. Danger: a keep
+	// that ends before the last certificate does leaves it without a CRL.
+	CA string `koanf:"ca"`
+
+	// Trust is for trust-list signers. Only the root names the next one.
+	// Default: alg=ES256 life=8760h keep=24h standby=1 automatic. Danger: none.
+	Trust string `koanf:"trust"`
+
+	// Status is for status signers. Only the root names the next one.
+	// Default: alg=ES256 life=8760h keep=24h standby=1 automatic. Danger: none.
+	Status string `koanf:"status"`
+
+	// Log is for the log's keys. Only the root names the next one.
+	// Default: alg=Ed25519 life=8760h keep=24h standby=1 automatic. Danger: none.
+	Log string `koanf:"log"`
 }
 
 // Limits bounds what callers may send.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -54,6 +55,18 @@ func (w Where) kekFile() string {
 	return w.KEKFile
 }
 
+// nextKEKFile is beside the key-encryption key that it is to follow.
+func (w Where) nextKEKFile() string { return w.kekFile() + ".next" }
+
+// nextKEK returns the key-encryption key that may follow, nil for none.
+func (w Where) nextKEK() ([]byte, error) {
+	kek, err := keys.LoadKEK(w.nextKEKFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return kek, err
+}
+
 func (w Where) public() string { return filepath.Join(w.Data, "public") }
 
 // backend is where new keys are made.
@@ -72,8 +85,9 @@ type Options struct {
 	Want                               Bases    // refuse a city that was made for others; "" accepts what is kept
 	BundleLife, SnapshotLife, HeadLife time.Duration
 	CRLLife                            time.Duration
-	BodyBytes                          int64 // largest body of an API call; 0 means 8 MiB
-	BatchLines                         int   // of one batch; 0 means 10,000
+	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
+	BodyBytes                          int64             // largest body of an API call; 0 means 8 MiB
+	BatchLines                         int               // of one batch; 0 means 10,000
 	Now                                func() time.Time
 	Logger                             *slog.Logger
 	Metrics                            *prometheus.Registry
@@ -102,7 +116,10 @@ type City struct {
 	metrics   *prometheus.Registry
 	home      *home
 	apps      []http.Handler // of the demo's relying parties, in the order of Listeners.Apps
-	rotating  sync.Mutex     // one rotation at a time in this process; the ring's compare-and-swap keeps replicas apart
+	policies  map[string]keys.Policy
+	schedule  *schedule
+	now       func() time.Time
+	rotating  sync.Mutex // one rotation at a time in this process; the ring's compare-and-swap keeps replicas apart
 }
 
 // owner is whose keys serve the whole city.
@@ -122,7 +139,15 @@ func Open(ctx context.Context, o Options) (*City, error) {
 	if o.BodyBytes == 0 {
 		o.BodyBytes = 8 << 20
 	}
-	c := &City{backend: o.backend(), bodyBytes: o.BodyBytes, log: o.Logger, metrics: o.Metrics, Health: obs.NewHealth()}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	c := &City{backend: o.backend(), bodyBytes: o.BodyBytes, log: o.Logger, metrics: o.Metrics, now: o.Now, Health: obs.NewHealth(),
+		schedule: newSchedule(o.Metrics, db.NewID())}
+	var err error
+	if c.policies, err = Policies(o.Keys, o.BundleLife); err != nil {
+		return nil, err
+	}
 	if err := c.open(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open city: %w", err), c.Close())
 	}
@@ -157,7 +182,7 @@ func openRing(ctx context.Context, d *db.DB, o Options) (*keys.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := keys.Options{DB: d, KEK: kek, PKCS11: o.PKCS11, Now: o.Now, Logger: o.Logger}
+	k := keys.Options{DB: d, KEK: kek, NextKEK: o.nextKEK, PKCS11: o.PKCS11, Now: o.Now, Logger: o.Logger}
 	if o.Metrics != nil {
 		k.Registerer = o.Metrics
 	}
@@ -234,7 +259,7 @@ func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
 		published[i] = t.Trust()
 	}
 	c.Trust, err = trust.New(trust.Options{DB: c.DB, Ring: c.Ring, Owner: owner, Registry: c.Registry, Types: published, Statuses: c.Licenses,
-		Checkpoint: c.checkpoint, Root: c.CA.RootNow, Dir: o.public(),
+		Checkpoint: c.checkpoint, Genuine: c.Licenses.Genuine, Root: c.CA.RootNow, Dir: o.public(),
 		StatusURI: c.Issuer + "/status/snapshot", BundleLife: o.BundleLife, SnapshotLife: o.SnapshotLife, HeadLife: o.HeadLife,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err
@@ -268,10 +293,10 @@ func (c *City) Close() error {
 }
 
 // Work does what happens without a request, until ctx ends: follows other
-// replicas' keys, seals the log, publishes trust and CRLs, completes licences.
+// replicas' keys, keeps their schedule, seals the log, publishes trust and CRLs, completes licences.
 func (c *City) Work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run} {
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule} {
 		g.Go(func() error { return run(ctx) })
 	}
 	return g.Wait()

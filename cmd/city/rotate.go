@@ -51,7 +51,7 @@ func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (
 	if old.Purpose != purpose || old.Owner != owner {
 		return keys.Key{}, fault.New(fault.Invalid, "the key named by from has another purpose or owner")
 	}
-	next, err := c.nextKey(purpose)
+	way, err := c.wayOf(purpose)
 	if err != nil {
 		return keys.Key{}, err
 	}
@@ -60,7 +60,7 @@ func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (
 		return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 	}
 	if active == nil || active.ID == from {
-		if err := next(ctx, owner, actor); err != nil {
+		if err := way.prepare(ctx, owner, actor); err != nil {
 			return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 		}
 		now, _, err := c.Ring.Promote(ctx, purpose, owner, actor)
@@ -68,25 +68,57 @@ func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (
 			return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 		}
 		active = &now
-	} else if old.State != keys.Retiring && old.State != keys.Retired {
+	} else if old.State != keys.Retiring && old.State != keys.Retired && old.State != keys.Compromised {
 		return keys.Key{}, fault.New(fault.Conflict, "the key named by from is not in use")
 	}
-	if err := next(ctx, owner, actor); err != nil {
+	if err := way.follow(ctx, owner, actor); err != nil {
 		return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 	}
 	return *active, nil
 }
 
-// nextKey returns what makes a purpose's next key ready for use.
-func (c *City) nextKey(purpose string) (func(ctx context.Context, owner, actor string) error, error) {
+// way is how the keys of a purpose follow one another: prepare makes sure that
+// one is published, so that it may be put into use; follow does what is due once
+// it was. Both may be repeated.
+type way struct {
+	prepare, follow func(ctx context.Context, owner, actor string) error
+}
+
+func (c *City) wayOf(purpose string) (way, error) {
+	publish := func(ctx context.Context, _, _ string) error { return c.Trust.Publish(ctx) }
+	nothing := func(context.Context, string, string) error { return nil }
+	named := func(ctx context.Context, owner, _ string) error { return c.needPublished(ctx, purpose, owner) }
 	switch purpose {
 	case keys.PurposePermit:
-		return c.ensureStandby, nil
+		return way{c.ensureStandby, c.ensureStandby}, nil
 	case keys.PurposeToken:
-		return c.ensureNextToken, nil
+		return way{c.ensureNextToken, c.ensureNextToken}, nil
+	case keys.PurposeTLS, keys.PurposeOCSP:
+		return way{func(ctx context.Context, owner, actor string) error {
+			return c.CA.PrepareService(ctx, purpose, owner, actor)
+		}, nothing}, nil
+	case keys.PurposeTrust, keys.PurposeStatus:
+		return way{named, publish}, nil
+	case keys.PurposeLog:
+		return way{named, func(ctx context.Context, _, _ string) error {
+			_, err := c.Log.Seal(ctx)
+			return err
+		}}, nil
+	case keys.PurposeCA:
+		return way{named, nothing}, nil
 	default:
-		return nil, fault.New(fault.Invalid, "only keys of the purposes permit and token are rotated by this command")
+		return way{}, fault.New(fault.Invalid, "there are no keys of this purpose")
 	}
+}
+
+// needPublished fails with kind Conflict where only the offline root can make the
+// next key known.
+func (c *City) needPublished(ctx context.Context, purpose, owner string) error {
+	list, err := c.Ring.List(ctx, keys.Filter{Purpose: purpose, Owner: owner, States: []keys.State{keys.Published}})
+	if err == nil && len(list) == 0 {
+		err = fault.New(fault.Conflict, "no next key is published: the root must name or certify one first (signet root ask)")
+	}
+	return err
 }
 
 // inUse returns the active key, nil for none.

@@ -29,12 +29,14 @@ type keyView struct {
 	Activated time.Time  `json:"activated,omitzero"`
 	Retiring  time.Time  `json:"retiring,omitzero"`
 	Retired   time.Time  `json:"retired,omitzero"`
+	Paused    time.Time  `json:"paused,omitzero"`
+	Stolen    time.Time  `json:"compromised_since,omitzero"`
 }
 
 func viewKey(k keys.Key) keyView {
 	return keyView{ID: k.ID, Purpose: k.Purpose, Owner: k.Owner, Alg: k.Alg, Backend: k.Backend, State: k.State,
 		Cert: base64.StdEncoding.EncodeToString(k.Certificate), Created: k.Created, Published: k.Published,
-		Activated: k.Activated, Retiring: k.Retiring, Retired: k.Retired}
+		Activated: k.Activated, Retiring: k.Retiring, Retired: k.Retired, Paused: k.Paused, Stolen: k.Since}
 }
 
 // mountSecurity adds the officers' key API to mux.
@@ -55,6 +57,12 @@ func (c *City) mountSecurity(mux *http.ServeMux) {
 	route("POST /security/v1/keys/enroll", c.postEnroll)
 	route("POST /security/v1/keys/rotate", c.postRotate)
 	route("POST /security/v1/keys/{id}/move", c.postMove)
+	route("POST /security/v1/keys/{id}/pause", c.postPause)
+	route("POST /security/v1/keys/{id}/resume", c.postResume)
+	route("POST /security/v1/keys/{id}/compromise", c.postCompromise)
+	route("POST /security/v1/keys/rewrap", c.postRewrap)
+	route("GET /security/v1/calendar", c.getCalendar)
+	c.mountRoot(route)
 }
 
 func (c *City) listKeys(w http.ResponseWriter, r *http.Request, _ string) error {
@@ -102,7 +110,7 @@ func (c *City) postRotate(w http.ResponseWriter, r *http.Request, actor string) 
 }
 
 // postMove moves one key along its life. Moving it to where it is already is
-// answered like the first time.
+// answered like the first time. What is stolen goes another way: Compromise.
 func (c *City) postMove(w http.ResponseWriter, r *http.Request, actor string) error {
 	var body struct {
 		To     keys.State `json:"to"`
@@ -110,6 +118,9 @@ func (c *City) postMove(w http.ResponseWriter, r *http.Request, actor string) er
 	}
 	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
 		return err
+	}
+	if body.To == keys.Compromised {
+		return fault.New(fault.Invalid, "a stolen key is marked so with the time of the theft: keys compromise")
 	}
 	id := r.PathValue("id")
 	k, err := c.Ring.Find(r.Context(), id)
@@ -120,14 +131,92 @@ func (c *City) postMove(w http.ResponseWriter, r *http.Request, actor string) er
 		if err := c.Ring.Move(r.Context(), id, body.To, actor, body.Reason); err != nil {
 			return err
 		}
-		if k, err = c.Ring.Find(r.Context(), id); err != nil {
-			return err
-		}
 	}
 	if k.Purpose == keys.PurposePermit {
 		if err := c.Trust.Publish(r.Context()); err != nil {
 			return err
 		}
 	}
+	return c.answerKey(w, r, id)
+}
+
+// answerKey answers with a key as it is now.
+func (c *City) answerKey(w http.ResponseWriter, r *http.Request, id string) error {
+	k, err := c.Ring.Find(r.Context(), id)
+	if err != nil {
+		return err
+	}
 	return web.WriteJSON(w, http.StatusOK, viewKey(k))
+}
+
+type whyBody struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since,omitzero"` // of compromise
+}
+
+// postPause keeps a key from signing at once. Repeating it changes nothing.
+func (c *City) postPause(w http.ResponseWriter, r *http.Request, actor string) error {
+	return c.halt(w, r, func(id, reason string) error { return c.Ring.Pause(r.Context(), id, actor, reason) })
+}
+
+func (c *City) postResume(w http.ResponseWriter, r *http.Request, actor string) error {
+	return c.halt(w, r, func(id, reason string) error { return c.Ring.Resume(r.Context(), id, actor, reason) })
+}
+
+func (c *City) halt(w http.ResponseWriter, r *http.Request, do func(id, reason string) error) error {
+	var body whyBody
+	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	if err := do(id, body.Reason); err != nil {
+		return err
+	}
+	return c.answerKey(w, r, id)
+}
+
+// postCompromise marks a key stolen since a time, and does all that follows.
+func (c *City) postCompromise(w http.ResponseWriter, r *http.Request, actor string) error {
+	var body whyBody
+	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
+		return err
+	}
+	if body.Since.IsZero() {
+		return fault.InvalidInput("when was it stolen?", fault.Problem{Path: "/since", Message: "is required: what was signed before is still believed"})
+	}
+	k, err := c.Compromise(r.Context(), r.PathValue("id"), body.Since, actor, body.Reason)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, viewKey(k))
+}
+
+// postRewrap puts the next key-encryption key in the place of the one in use.
+func (c *City) postRewrap(w http.ResponseWriter, r *http.Request, actor string) error {
+	if err := c.Ring.Rewrap(r.Context(), actor); err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, map[string]any{"rewrapped": true})
+}
+
+// stepView is a step of the calendar as the API shows it.
+type stepView struct {
+	Key       string    `json:"key,omitempty"`
+	Purpose   string    `json:"purpose"`
+	Owner     string    `json:"owner"`
+	Step      string    `json:"step"`
+	At        time.Time `json:"at"`
+	Automatic bool      `json:"automatic"`
+}
+
+func (c *City) getCalendar(w http.ResponseWriter, r *http.Request, _ string) error {
+	steps, err := c.Calendar(r.Context())
+	if err != nil {
+		return err
+	}
+	views := make([]stepView, len(steps))
+	for i, s := range steps {
+		views[i] = stepView{s.Key.ID, s.Purpose, s.Owner, s.Do, s.At, s.Automatic}
+	}
+	return web.WriteJSON(w, http.StatusOK, map[string]any{"steps": views})
 }

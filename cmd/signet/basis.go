@@ -77,6 +77,8 @@ func (f *verifyFlags) fromData() {
 	f.status = cmp.Or(f.status, filepath.Join(public, "snapshot.elr1"))
 	if len(f.trust) == 0 {
 		f.trust = []string{filepath.Join(public, "bundle.cbor")}
+		genuine, _ := filepath.Glob(filepath.Join(public, "genuine-*.bin")) // the pattern is well formed
+		f.trust = append(f.trust, genuine...)
 	}
 }
 

@@ -27,16 +27,22 @@ import (
 // the city, so each keeps to agencies, clients and licences of its own.
 //
 // $SIGNET_SERVER is its issuer, $DEMO_JSON its description, $DATA its directory.
-// Two commands are added: let NAME MEMBER sets a variable to a member of the JSON
-// on the last standard output, and until PATTERN COMMAND… repeats a command until
+// Three commands are added: let NAME MEMBER sets a variable to a member of the JSON
+// on the last standard output, now NAME sets one to the time, and until PATTERN COMMAND… repeats a command until
 // its output matches, for what the service publishes a moment later.
-func TestCity(t *testing.T) {
+func TestCity(t *testing.T) { scripts(t, "testdata/city") }
+
+// TestRotation has a city of its own, whose issuing CAs and root change.
+func TestRotation(t *testing.T) { scripts(t, "testdata/rotation") }
+
+// scripts runs the scripts of a directory against one city.
+func scripts(t *testing.T, dir string) {
 	data := t.TempDir()
 	server, demo, _ := startDemo(t, data)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/city",
+		Dir:                 dir,
 		RequireExplicitExec: true,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"let": let, "until": until},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"let": let, "until": until, "now": now},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SIGNET_SERVER", server)
 			env.Setenv("DEMO_JSON", demo)
@@ -203,6 +209,14 @@ func let(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("the last output has no member %s", args[1])
 	}
 	ts.Setenv(args[0], value)
+}
+
+// now is the script command now.
+func now(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: now NAME")
+	}
+	ts.Setenv(args[0], time.Now().UTC().Format(time.RFC3339))
 }
 
 // until is the script command until.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/signet-city/signet/cmd/city"
 	"github.com/signet-city/signet/config"
+	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
 )
 
@@ -65,7 +66,10 @@ func newConfigCheck(e *env) *cobra.Command {
 	addConfigFlags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		_, err := loadConfig(c, e)
+		cfg, err := loadConfig(c, e)
+		if err == nil {
+			err = checkPolicies(cfg)
+		}
 		switch {
 		case asJSON:
 			return e.writeProblems(err)
@@ -75,6 +79,25 @@ func newConfigCheck(e *env) *cobra.Command {
 		return e.write([]byte("config: ok\n"))
 	}
 	return c
+}
+
+// keyPolicies are the policies of keys by purpose, as the configuration has them.
+func keyPolicies(cfg config.Config) map[string]string {
+	k := cfg.Keys
+	return map[string]string{"token": k.Token, "permit": k.Permit, "ca": k.CA, "trust": k.Trust, "status": k.Status, "log": k.Log}
+}
+
+// checkPolicies reads the policies as serve does.
+func checkPolicies(cfg config.Config) error {
+	_, err := city.Policies(keyPolicies(cfg), cfg.Trust.BundleLife)
+	var list config.Problems
+	for _, p := range fault.Problems(err) {
+		list = append(list, config.Problem{Key: p.Path, Source: cfg.SourceOf(p.Path), Message: p.Message})
+	}
+	if list != nil {
+		return list
+	}
+	return err
 }
 
 // writeProblems writes what is wrong with a configuration, as JSON. A file that
@@ -129,6 +152,12 @@ func configFlags() [][2]string {
 		{"trust.snapshot-life", "`DURATION` for which a status snapshot is good"},
 		{"trust.head-life", "`DURATION` for which a head is good"},
 		{"ca.crl-life", "`DURATION` for which a revocation list is good"},
+		{"keys.token", "how keys of tokens live: a `POLICY` such as \"life=2160h lead=24h keep=24h standby=1 automatic\""},
+		{"keys.permit", "`POLICY` of agencies' permit keys"},
+		{"keys.ca", "`POLICY` of issuing CAs"},
+		{"keys.trust", "`POLICY` of trust-list signers"},
+		{"keys.status", "`POLICY` of status signers"},
+		{"keys.log", "`POLICY` of the log's keys"},
 		{"limits.body-bytes", "largest body of an API call, in `BYTES`"},
 		{"limits.batch-lines", "most `LINES` of a batch"},
 	}

@@ -17,8 +17,12 @@ const scopeKeys = "keys"
 func newKeys(e *env) *cobra.Command {
 	f := &apiFlags{}
 	c := group("keys", "See signing keys and move them along their lives",
-		newKeysList(e, f), newKeysEnroll(e, f), newKeysRotate(e, f), newKeysMove(e, f))
+		newKeysList(e, f), newKeysCalendar(e, f), newKeysEnroll(e, f), newKeysRotate(e, f), newKeysMove(e, f),
+		newKeysHalt(e, f, "pause", "Keep a key from signing, at once and everywhere", "Nothing is lost: resume it, or mark it compromised."),
+		newKeysHalt(e, f, "resume", "Let a paused key sign again", ""),
+		newKeysCompromise(e, f), newKeysRewrap(e, f))
 	f.register(c)
+	c.AddCommand(newKeysKEK(e))
 	return c
 }
 
@@ -35,12 +39,14 @@ type keyView struct {
 	Activated time.Time `json:"activated"`
 	Retiring  time.Time `json:"retiring"`
 	Retired   time.Time `json:"retired"`
+	Paused    time.Time `json:"paused"`
+	Since     time.Time `json:"compromised_since"`
 }
 
 // latest returns when the key last changed, as far as the view tells.
 func (k keyView) latest() time.Time {
 	t := k.Created
-	for _, next := range []time.Time{k.Published, k.Activated, k.Retiring, k.Retired} {
+	for _, next := range []time.Time{k.Published, k.Activated, k.Retiring, k.Retired, k.Paused, k.Since} {
 		if next.After(t) {
 			t = next
 		}
@@ -69,7 +75,11 @@ func newKeysList(e *env, f *apiFlags) *cobra.Command {
 		return e.show(answer{b, f.json}, &view, func(w io.Writer) {
 			var rows [][]string
 			for _, k := range view.Keys {
-				rows = append(rows, []string{k.ID, k.Purpose, k.Owner, k.Alg, k.Backend, k.State, stamp(k.latest())})
+				state := k.State
+				if !k.Paused.IsZero() {
+					state += ", paused"
+				}
+				rows = append(rows, []string{k.ID, k.Purpose, k.Owner, k.Alg, k.Backend, state, stamp(k.latest())})
 			}
 			table(w, []string{"ID", "PURPOSE", "OWNER", "ALG", "BACKEND", "STATE", "SINCE"}, rows)
 		})
@@ -98,9 +108,10 @@ func newKeysRotate(e *env, f *apiFlags) *cobra.Command {
 	var from string
 	c := &cobra.Command{
 		Use:   "rotate PURPOSE OWNER",
-		Short: "Put the published key of a purpose (permit, token) into use",
-		Long: `Put the published key of a purpose into use and the one in use to rest. What the
-old key signed is still good.
+		Short: "Put the next key of a purpose into use",
+		Long: `Put the next key of a purpose into use and the one in use to rest. What the old key
+signed is still good. The next keys for trust, status and log are named by the root
+beforehand, those of issuing CAs certified by it: see signet root.
 
 --from names the key to put to rest, by default the one in use now. With it, the
 command can be repeated without rotating twice.`,
@@ -158,9 +169,9 @@ func newKeysMove(e *env, f *apiFlags) *cobra.Command {
 	var reason string
 	c := &cobra.Command{
 		Use:   "move ID STATE",
-		Short: "Move one key to published, active, retiring, retired or compromised",
-		Long: `Move one key along its life: staged, published, active, retiring, retired; from
-any of them to compromised. Retiring for good destroys the private half.`,
+		Short: "Move one key to published, active, retiring or retired",
+		Long: `Move one key along its life: staged, published, active, retiring, retired. Retiring
+for good destroys the private half. For a stolen key see keys compromise.`,
 		Args: cobra.ExactArgs(2),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`WHY`, for the audit log")
@@ -192,6 +203,7 @@ func showKey(e *env, a answer) error {
 	return e.show(a, &k, func(w io.Writer) {
 		list(w, "key", k.ID, "purpose", k.Purpose, "owner", k.Owner, "alg", k.Alg, "backend", k.Backend, "state", k.State,
 			"created", stamp(k.Created), "published", stamp(k.Published), "activated", stamp(k.Activated),
-			"retiring", stamp(k.Retiring), "retired", stamp(k.Retired))
+			"retiring", stamp(k.Retiring), "retired", stamp(k.Retired),
+			"paused", stamp(k.Paused), "compromised since", stamp(k.Since))
 	})
 }

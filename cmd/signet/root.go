@@ -40,6 +40,7 @@ func newRoot(e *env) *cobra.Command {
 		newFsck(e),
 		newVerify(e),
 		newKeys(e),
+		newRootAct(e),
 		newCA(e),
 		newClient(e),
 		newLicense(e),

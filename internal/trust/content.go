@@ -52,7 +52,25 @@ func (p *Publisher) content(ctx context.Context, now time.Time) (b trust.Bundle,
 	}
 	var unfit []string
 	b.Keys, unfit = keysOf(ring, known, now)
+	for i := range b.Keys {
+		if err := p.nameGenuine(ctx, &b.Keys[i], ring); err != nil {
+			return b, nil, err
+		}
+	}
 	return b, append(left, unfit...), nil
+}
+
+// nameGenuine names the file of a stolen key's genuine permits.
+func (p *Publisher) nameGenuine(ctx context.Context, k *trust.Key, ring []keys.Key) (err error) {
+	if k.State != trust.KeyCompromised {
+		return nil
+	}
+	for _, one := range ring {
+		if sha256.Sum256(one.Certificate) == k.CertHash {
+			k.Genuine, err = p.genuine(ctx, one, time.Unix(k.CompromisedAt, 0))
+		}
+	}
+	return err
 }
 
 // keysOf returns the keys that belong in the bundle, and names those that would
@@ -123,7 +141,7 @@ func keyOf(k keys.Key) (trust.Key, error) {
 		SignFrom: from, SignUntil: until, VerifyUntil: until + int64(permitLife/time.Second), State: states[k.State],
 	}
 	if k.State == keys.Compromised {
-		t.CompromisedAt = k.Compromised.Unix()
+		t.CompromisedAt = k.Since.Unix()
 	}
 	return t, nil
 }

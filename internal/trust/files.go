@@ -37,7 +37,7 @@ func (p *Publisher) write() error {
 		}
 		p.written[k] = o.seq
 	}
-	return errors.Join(failed...)
+	return errors.Join(append(failed, p.writeGenuine())...)
 }
 
 // replace writes a file in one move: whoever reads it finds the old bytes or the

@@ -78,7 +78,10 @@ type Options struct {
 	Checkpoint func(ctx context.Context) ([]byte, error)
 	// Root returns the file of the root statement in force and the key of the root
 	// that signed it. It is asked at each Publish.
-	Root      func() (statement []byte, pin crypto.PublicKey)
+	Root func() (statement []byte, pin crypto.PublicKey)
+	// Genuine lists what a permit key signed before a time, for the file of a stolen
+	// key's genuine permits. It may be nil: no file is made then.
+	Genuine   func(ctx context.Context, key string, before time.Time) ([][16]byte, error)
 	Dir       string // where the files are also kept; "" means nowhere
 	StatusURI string // where verifiers fetch the snapshot that covers a list
 
@@ -100,10 +103,11 @@ type Publisher struct {
 	metrics *metrics
 	poke    chan struct{}
 
-	publishing  sync.Mutex             // held by Publish
-	written     map[kind]uint64        // what is in Dir; under publishing
-	writtenRoot *rootNow               // likewise
-	current     map[kind]*atomicObject // never changed; its values are
+	publishing     sync.Mutex             // held by Publish
+	written        map[kind]uint64        // what is in Dir; under publishing
+	writtenGenuine map[[32]byte]bool      // likewise
+	writtenRoot    *rootNow               // likewise
+	current        map[kind]*atomicObject // never changed; its values are
 }
 
 type atomicObject = atomic.Pointer[object]
@@ -118,7 +122,7 @@ func New(o Options) (*Publisher, error) {
 	o.setDefaults()
 	p := &Publisher{
 		o: o, poke: make(chan struct{}, 1),
-		written: map[kind]uint64{},
+		written: map[kind]uint64{}, writtenGenuine: map[[32]byte]bool{},
 		current: map[kind]*atomicObject{},
 	}
 	for _, k := range kinds {
