@@ -13,7 +13,7 @@ const maxCheckpoint = 64 << 10
 
 // newAudit returns the command group audit.
 func newAudit(e *env) *cobra.Command {
-	return group("audit", "Prove what happened", newAuditVerify(e))
+	return group("audit", "Prove what happened", newAuditVerify(e), newAuditProof(e), newAuditExport(e))
 }
 
 // newAuditVerify returns the command audit verify. It reads the database itself: a
@@ -29,8 +29,9 @@ func newAuditVerify(e *env) *cobra.Command {
   edited|removed|reordered|truncated|forked EVENT
 
 and the last line is "audit: size=N problems=N". The exit code is 1 if there is a
-problem. A log cut off and sealed anew shows itself only against a checkpoint that
-was kept elsewhere: name those with --checkpoint.`,
+problem. A log that was cut off, restored from an old backup or made anew shows
+itself only against a checkpoint that was kept elsewhere: name those with
+--checkpoint. Signatures of witnesses under them do not matter.`,
 		Args: cobra.NoArgs,
 	}
 	addConfigFlags(c, "data", "database", "kek-file", "pkcs11.module", "pkcs11.token", "pkcs11.pin-file")

@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"crypto/rand"
-	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
 	"time"
@@ -50,9 +49,7 @@ func AppendCertificate(ctx context.Context, tx db.Tx, der []byte) (id string, er
 	if len(der) > MaxCertificate {
 		return "", fault.New(fault.TooLarge, "the certificate is too large to be recorded")
 	}
-	var outer asn1.RawValue
-	rest, err := asn1.Unmarshal(der, &outer)
-	if err != nil || len(rest) > 0 || outer.Tag != asn1.TagSequence || !outer.IsCompound {
+	if !isDER(der) {
 		return "", fmt.Errorf("append certificate: not one DER sequence")
 	}
 	id = db.NewID()

@@ -15,6 +15,11 @@
 // committed is then signed and stored as a checkpoint; what a crash leaves
 // unsigned, the next Seal signs. Nothing is served that no checkpoint covers.
 //
+// Witnesses, others who sign only what continues what they signed before, are sent
+// each newest checkpoint, and their signatures are served below ours. Erase empties
+// an event, whose entry stays, by an event that says so. Prove and Export hand out
+// what events say, with what proves it.
+//
 // Verify trusts nothing that is stored but the signatures under the checkpoints:
 // it recomputes every entry and every hash, and names what was edited, removed,
 // reordered, truncated or forked.

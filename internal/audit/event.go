@@ -175,4 +175,5 @@ type Record struct {
 	Data        map[string]any
 	Certificate []byte // the DER, for kind KindCertificate
 	Seq         int64  // place in the log, -1 while it is pending
+	Erased      bool   // what it said is gone: there is no actor, object or data
 }

@@ -35,6 +35,7 @@ var (
 var (
 	PendingQuery = pendingQuery
 	NumberQuery  = numberQueries[3]
+	DueQuery     = dueQuery
 )
 
 // FindQuery returns the query of Find.

@@ -17,8 +17,9 @@ type EventFilter struct {
 }
 
 // Find returns the records that match, in the order of their ids, which is that
-// of their appending. With an Object it reads an index; with a Kind alone it walks
-// through the log from After on, which is for offline checks.
+// of their appending; an erased event is found by its kind alone. With an Object
+// it reads an index; with a Kind alone it walks through the log from After on,
+// which is for offline checks.
 func Find(ctx context.Context, tx db.Tx, f EventFilter) ([]Record, error) {
 	query, args := f.query()
 	rows, err := tx.QueryContext(ctx, query, args...)
@@ -77,12 +78,19 @@ type row struct {
 	seq                  sql.NullInt64
 }
 
-func (r *row) isCertificate() bool { return len(r.salt) == 0 }
+func (r *row) isCertificate() bool { return len(r.salt) == 0 && len(r.content) > 0 }
+
+// isErased reports whether what the row said is gone.
+func (r *row) isErased() bool { return len(r.salt) == 0 && len(r.content) == 0 }
 
 func (r *row) record() (Record, error) {
 	record := Record{ID: r.id, At: db.Time(r.at), Kind: r.kind, Object: r.object, Seq: -1}
 	if r.seq.Valid {
 		record.Seq = r.seq.Int64
+	}
+	if r.isErased() {
+		record.Erased = true
+		return record, nil
 	}
 	if r.isCertificate() {
 		record.Certificate = r.content

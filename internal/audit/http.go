@@ -22,14 +22,15 @@ import (
 //	/log/tile/<L>/<N>[.p/<W>]
 //	/log/tile/entries/<N>[.p/<W>]
 //
-// Only what the newest checkpoint covers is served.
+// Only what the newest checkpoint covers is served. The checkpoint carries the
+// cosignatures that witnesses have given to it so far.
 func (l *Log) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /log/checkpoint", web.Handler(l.serveCheckpoint, l.log))
 	mux.Handle("GET /log/tile/{path...}", web.Handler(l.serveTile, l.log))
 }
 
 func (l *Log) serveCheckpoint(w http.ResponseWriter, r *http.Request) error {
-	c, err := l.Latest(r.Context())
+	c, err := l.Cosigned(r.Context())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,9 @@ type metrics struct {
 	seal    prometheus.Histogram
 	failed  prometheus.Counter
 	lost    prometheus.Counter
+
+	witness   *prometheus.CounterVec // by name and outcome
+	witnessed *prometheus.GaugeVec   // by name
 }
 
 // newMetrics registers the collectors on r; nil registers them nowhere.
@@ -23,9 +26,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Seals that failed."}),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_audit_seal_races_total",
 			Help: "Batches that another sequencer sealed first."}),
+		witness: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_audit_witness_total",
+			Help: "Times that a witness was asked, by outcome. rolled_back and not_continued mean that somebody meddled."}, []string{"witness", "outcome"}),
+		witnessed: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "signet_audit_witness_size",
+			Help: "Events in the newest checkpoint that a witness has cosigned."}, []string{"witness"}),
 	}
 	if r != nil {
-		r.MustRegister(m.pending, m.size, m.seal, m.failed, m.lost)
+		r.MustRegister(m.pending, m.size, m.seal, m.failed, m.lost, m.witness, m.witnessed)
 	}
 	return m
 }

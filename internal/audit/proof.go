@@ -39,7 +39,7 @@ func (l *Log) Inclusion(ctx context.Context, eventID string) (p Inclusion, err e
 			return err
 		}
 		if !seq.Valid || seq.Int64 >= p.Checkpoint.Size {
-			return fault.New(fault.Unavailable, "the event is not sealed yet")
+			return errNotSealed
 		}
 		p.Index = seq.Int64
 		p.Path, err = tlog.ProveRecord(p.Checkpoint.Size, p.Index, stored{ctx, tx})

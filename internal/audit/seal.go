@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +29,8 @@ type Options struct {
 	// that a rotation needs no restart.
 	Signer     func(ctx context.Context) (note.Signer, error)
 	Every      time.Duration // Run's pause between two seals; 0 means 1 s
+	Witnesses  []*Witness    // asked by Run for cosignatures
+	HTTP       *http.Client  // how they are asked; nil means with a timeout of 10 s, following no redirect
 	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -35,13 +39,15 @@ type Options struct {
 // Log seals what was appended and serves what was sealed. It is safe for
 // concurrent use, also by several processes on one database.
 type Log struct {
-	db      *db.DB
-	origin  string
-	signer  func(ctx context.Context) (note.Signer, error)
-	every   time.Duration
-	now     func() time.Time
-	log     *slog.Logger
-	metrics *metrics
+	db        *db.DB
+	origin    string
+	signer    func(ctx context.Context) (note.Signer, error)
+	every     time.Duration
+	witnesses []*Witness
+	client    *http.Client
+	now       func() time.Time
+	log       *slog.Logger
+	metrics   *metrics
 }
 
 // New returns a Log. It panics if a required option is missing or if the
@@ -53,23 +59,40 @@ func New(o Options) *Log {
 	if o.Every == 0 {
 		o.Every = time.Second
 	}
+	if o.HTTP == nil {
+		o.HTTP = witnessClient()
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Log{db: o.DB, origin: o.Origin, signer: o.Signer, every: o.Every, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	return &Log{db: o.DB, origin: o.Origin, signer: o.Signer, every: o.Every, witnesses: o.Witnesses, client: o.HTTP,
+		now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
 }
 
 // Run seals until ctx ends, and returns nil then. A failure is logged, counted
-// and tried again: events stay pending meanwhile, and nothing is lost.
+// and tried again: events stay pending meanwhile, and nothing is lost. Beside that
+// it asks the witnesses; one that is away delays nothing but its own signature.
 func (l *Log) Run(ctx context.Context) error {
+	var following sync.WaitGroup
+	defer following.Wait()
+	wake := make([]chan struct{}, len(l.witnesses))
+	for i, w := range l.witnesses {
+		wake[i] = make(chan struct{}, 1)
+		following.Go(func() { l.follow(ctx, w, wake[i]) })
+	}
 	ticker := time.NewTicker(l.every)
 	defer ticker.Stop()
-	for {
-		if _, err := l.Seal(ctx); err != nil && ctx.Err() == nil {
+	for size := int64(-1); ; {
+		c, err := l.Seal(ctx)
+		if err != nil && ctx.Err() == nil {
 			l.log.ErrorContext(ctx, "seal audit log", slog.Any("error", err))
+		}
+		if err == nil && c.Size != size {
+			size = c.Size
+			poke(wake)
 		}
 		select {
 		case <-ctx.Done():
@@ -79,8 +102,19 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
+// poke wakes those who are not awake already.
+func poke(wake []chan struct{}) {
+	for _, c := range wake {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // Seal seals every event that was committed before the call and returns a
 // checkpoint that covers them. It may be called by several sequencers at once.
+// Of what was to be erased it then empties what that checkpoint lets it.
 func (l *Log) Seal(ctx context.Context) (Checkpoint, error) {
 	start := time.Now()
 	c, err := l.seal(ctx)
@@ -90,6 +124,9 @@ func (l *Log) Seal(ctx context.Context) (Checkpoint, error) {
 	}
 	l.metrics.size.Set(float64(c.Size))
 	l.metrics.seal.Observe(time.Since(start).Seconds())
+	if err := l.wipe(ctx, c.Size); err != nil && ctx.Err() == nil { // the next call tries again
+		l.log.ErrorContext(ctx, "erase events", slog.Any("error", err))
+	}
 	return c, nil
 }
 

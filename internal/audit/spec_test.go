@@ -14,6 +14,51 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 )
 
+// block returns what stands in a fenced block of the specification.
+func block(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := bytes.Cut(b, []byte("```"+name+"\n"))
+	text, _, ended := bytes.Cut(rest, []byte("```"))
+	if !ok || !ended {
+		t.Fatalf("the specification has no %s", name)
+	}
+	return text
+}
+
+func TestSpecificationsProof(t *testing.T) {
+	v, key, _ := example(t)
+	b, err := os.ReadFile(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "\nwitness-key: ")
+	witnessKey, _, _ := strings.Cut(rest, "\n")
+	verifier, err := note.NewVerifier(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	witnesses, err := audit.WitnessVerifiers(witnessKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := block(t, "proof")
+	index, salt, content := strangerChecksProof(t, file, verifier)
+	if index != 0 || !bytes.Equal(salt, v["salt"]) || !bytes.Equal(content, v["content"]) {
+		t.Errorf("it opens %x and %x at %d", salt, content, index)
+	}
+	p, err := audit.ParseProof(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := p.Verify([]note.Verifier{verifier}, witnesses...); err != nil || r.Object != "license:1" || !bytes.Equal(p.Encode(), file) {
+		t.Errorf("it proves %v: %v", r, err)
+	}
+}
+
 const spec = "../../docs/spec/log.md"
 
 // example reads the lines "name: hex" and the checkpoint of the specification's

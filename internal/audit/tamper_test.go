@@ -11,7 +11,7 @@ import (
 	"github.com/signet-city/signet/internal/db"
 )
 
-var tables = []string{"audit_events", "audit_tiles", "audit_head", "audit_checkpoints"}
+var tables = []string{"audit_events", "audit_tiles", "audit_head", "audit_checkpoints", "audit_cosignatures", "audit_erasures"}
 
 // save keeps a copy of the log in the same database.
 func save(t *testing.T, d *db.DB) {

@@ -25,7 +25,7 @@ type VerifyOptions struct {
 // The kinds of problems.
 const (
 	Edited    = "edited"    // content, salt, entry or another stored value was changed
-	Removed   = "removed"   // the event is gone
+	Removed   = "removed"   // the event is gone, or its content without an event that says so
 	Reordered = "reordered" // the event stands elsewhere than where it was sealed
 	Truncated = "truncated" // the log ends before the event, a checkpoint says more
 	Forked    = "forked"    // the log is not the one that a checkpoint was signed for
@@ -216,6 +216,8 @@ func (v *verification) pending(ctx context.Context) error {
 			r := &rows[i]
 			if _, detail := r.inspect(); detail != "" {
 				v.report.add(Edited, r.id, detail)
+			} else if r.isErased() {
+				v.report.add(Removed, r.id, "its content is gone, and it was never sealed")
 			}
 			at, id = r.at, r.id
 		}

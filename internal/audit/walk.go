@@ -14,8 +14,15 @@ import (
 )
 
 // inspect recomputes the row's entry from its content and salt. detail says what
-// is wrong with the row by itself, "" if nothing is.
+// is wrong with the row by itself, "" if nothing is. Of an erased event the entry
+// is all that is left; see checkErased.
 func (r *row) inspect() (leaf tlog.Hash, detail string) {
+	if r.isErased() {
+		if len(r.entry) != tlog.HashSize {
+			detail = "its entry was changed"
+		}
+		return tlog.RecordHash(r.entry), detail
+	}
 	if r.isCertificate() {
 		entry := certificateEntry(r.content)
 		switch {
@@ -65,6 +72,9 @@ func (v *verification) page(ctx context.Context, n int64) error {
 		if err := v.climb(ctx, 1, full.hash()); err != nil {
 			return err
 		}
+	}
+	if err := v.checkErased(ctx, events); err != nil {
+		return err
 	}
 	return v.search(ctx, displaced)
 }

@@ -93,6 +93,9 @@ type call struct {
 }
 
 func (w *writer) update(ctx context.Context, f func(Tx) error) error {
+	if err := ctx.Err(); err != nil { // the selects below may choose otherwise
+		return err
+	}
 	c := &call{turn: make(chan *liveTx, 1), ran: make(chan error, 1), done: make(chan error, 1)}
 	select {
 	case w.calls <- c:
