@@ -18,10 +18,10 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=$(VCS)
 FUZZTIME ?= 5s
 GOTEST := go test -json -count=1 -p 2
 
-.PHONY: help build demo test race fuzz lint pages vectors bench gen check vuln toolchain scanner
+.PHONY: help build demo test race fuzz lint pages vectors bench bench-rotation gen check vuln toolchain scanner
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: toolchain scanner ## build bin/signet with the page at /verify/
 	@mkdir -p bin
@@ -63,6 +63,10 @@ vectors: build ## hold Go, the command line and the page against all test vector
 bench: toolchain ## measure, print a table and write build/bench.json
 	@mkdir -p build
 	go run ./certs-test/bench
+
+bench-rotation: toolchain ## rotate every key under full load; the last line counts what went wrong
+	@certs-test/scripts/need.sh
+	go run ./certs-test/rotation
 
 gen: toolchain ## make generated files and test vectors anew
 	go generate ./...

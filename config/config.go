@@ -87,6 +87,12 @@ type Config struct {
 	// Default: see its fields. Danger: see its fields.
 	CA CA `koanf:"ca"`
 
+	// Witnesses cosign the audit log's checkpoints (C2SP tlog-witness). Each is its
+	// URL, a space and its verifier key; a comma stands between two.
+	// Default: none. Danger: without any, whoever holds the database and the log's
+	// key can show two logs to two people.
+	Witnesses string `koanf:"witnesses"`
+
 	// Keys says how the keys of each purpose live. A policy is words: life=DURATION
 	// (in use), lead=DURATION (published before that, at least), keep=DURATION
 	// (after it, until the private half is destroyed), standby=N (published keys

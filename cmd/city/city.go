@@ -85,6 +85,7 @@ type Options struct {
 	Want                               Bases    // refuse a city that was made for others; "" accepts what is kept
 	BundleLife, SnapshotLife, HeadLife time.Duration
 	CRLLife                            time.Duration
+	Witnesses                          []string          // of the log, each "URL VERIFIERKEY"
 	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
 	BodyBytes                          int64             // largest body of an API call; 0 means 8 MiB
 	BatchLines                         int               // of one batch; 0 means 10,000
@@ -126,7 +127,7 @@ type City struct {
 const owner = ca.Owner
 
 // scopes are what access tokens may be asked for.
-var scopes = []string{licenses.Scope, ScopeKeys, "ca", "registry", "clients"}
+var scopes = []string{licenses.Scope, ScopeKeys, audit.Scope, "ca", "registry", "clients"}
 
 // Open opens a city that Make has made. It creates nothing.
 func Open(ctx context.Context, o Options) (*City, error) {
@@ -190,7 +191,11 @@ func openRing(ctx context.Context, d *db.DB, o Options) (*keys.Ring, error) {
 }
 
 func (c *City) openServices(ctx context.Context, o Options) (err error) {
-	c.Log = audit.New(audit.Options{DB: c.DB, Origin: c.origin(), Signer: c.noteSigner, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+	witnesses, err := o.witnesses()
+	if err != nil {
+		return err
+	}
+	c.Log = audit.New(audit.Options{DB: c.DB, Origin: c.origin(), Signer: c.noteSigner, Witnesses: witnesses, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if c.Registry, err = registry.New(registry.Options{DB: c.DB, Sealer: c.Ring, Now: o.Now, Logger: o.Logger}); err != nil {
 		return err
 	}
@@ -265,6 +270,19 @@ func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
 	return err
 }
 
+// witnesses returns those who cosign the log's checkpoints.
+func (o Options) witnesses() (list []*audit.Witness, err error) {
+	for i, text := range o.Witnesses {
+		url, key, _ := strings.Cut(strings.TrimSpace(text), " ")
+		w, err := audit.NewWitness(audit.WitnessOptions{URL: url, Key: strings.TrimSpace(key)})
+		if err != nil {
+			return nil, fmt.Errorf("witness %d: %w", i+1, err)
+		}
+		list = append(list, w)
+	}
+	return list, nil
+}
+
 // origin names the log: the issuer without its scheme, C2SP tlog-checkpoint.
 func (c *City) origin() string {
 	_, host, _ := strings.Cut(c.Issuer, "://")
@@ -312,6 +330,7 @@ func (c *City) Handler() http.Handler {
 	c.CA.Mount(mux)
 	c.Trust.Mount(mux)
 	c.Log.Mount(mux)
+	c.Log.MountExport(mux, c.OIDC, nil)
 	c.mountSecurity(mux)
 	c.Site.Mount(mux)
 	c.Login.Mount(mux)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
@@ -172,22 +173,24 @@ func (o MakeOptions) hold(ctx context.Context, d *db.DB, plan ca.Ceremony) error
 	return d.Update(ctx, func(tx db.Tx) error { return writeSetting(ctx, tx, settingComplete, "1") })
 }
 
-// makeTokenKey puts the first key that signs access tokens into use.
+// makeTokenKey puts the first key that signs tokens into use, and publishes the next.
 func (o MakeOptions) makeTokenKey(ctx context.Context, ring *keys.Ring) error {
-	k, err := ring.Create(ctx, keys.Spec{Purpose: keys.PurposeToken, Owner: owner, Alg: keys.ES256, Backend: o.backend(), Actor: "ceremony"})
-	if err != nil {
-		return err
+	for range 2 { // the one that follows is in the first key set
+		k, err := ring.Create(ctx, keys.Spec{Purpose: keys.PurposeToken, Owner: owner, Alg: keys.ES256, Backend: o.backend(), Actor: "ceremony"})
+		if err != nil {
+			return err
+		}
+		if err := ring.Move(ctx, k.ID, keys.Published, "ceremony", "first"); err != nil {
+			return err
+		}
 	}
-	if err := ring.Move(ctx, k.ID, keys.Published, "ceremony", "first"); err != nil {
-		return err
-	}
-	_, _, err = ring.Promote(ctx, keys.PurposeToken, owner, "ceremony")
+	_, _, err := ring.Promote(ctx, keys.PurposeToken, owner, "ceremony")
 	return err
 }
 
 // operator is the city's own first client.
 var operator = oidc.Client{ID: "operator-cli", Name: "signet command line", Profile: oidc.ProfileService,
-	Scopes: []string{ScopeKeys, "ca", "registry", "clients"}}
+	Scopes: []string{ScopeKeys, audit.Scope, "ca", "registry", "clients"}}
 
 // makeOperator adds the client that can add all others, and writes its
 // credentials as the command line takes them.

@@ -3,6 +3,7 @@ package city
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
@@ -22,7 +23,9 @@ func (c *City) Enroll(ctx context.Context, agency, actor string) (keys.Key, erro
 		return keys.Key{}, fmt.Errorf("enroll agency: %w", err)
 	}
 	if active == nil {
-		if err := c.ensureStandby(ctx, agency, actor); err != nil {
+		// Both are in the first bundle that names either: the first rotation may come
+		// at any time.
+		if err := c.ensurePublished(ctx, agency, 2, actor); err != nil {
 			return keys.Key{}, fmt.Errorf("enroll agency: %w", err)
 		}
 		now, _, err := c.Ring.Promote(ctx, keys.PurposePermit, agency, actor)
@@ -38,10 +41,12 @@ func (c *City) Enroll(ctx context.Context, agency, actor string) (keys.Key, erro
 }
 
 // Rotate puts the next key of a purpose into use and the one named by from to
-// rest; signatures of both verify. It is done once: when from is no longer the
+// rest; signatures of both verify, also for those who hold the oldest bundle or key
+// set that is still good: it fails with kind Conflict while there is one that does
+// not name the next key, unless hurry is set. It is done once: when from is no longer the
 // key in use, because this call was repeated, it only completes what is missing
 // and returns the key in use.
-func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (keys.Key, error) {
+func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string, hurry bool) (keys.Key, error) {
 	c.rotating.Lock()
 	defer c.rotating.Unlock()
 	old, err := c.Ring.Find(ctx, from)
@@ -63,6 +68,9 @@ func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (
 		if err := way.prepare(ctx, owner, actor); err != nil {
 			return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 		}
+		if err := c.checkKnown(ctx, purpose, owner, hurry); err != nil {
+			return keys.Key{}, err
+		}
 		now, _, err := c.Ring.Promote(ctx, purpose, owner, actor)
 		if err != nil {
 			return keys.Key{}, fmt.Errorf("rotate key: %w", err)
@@ -75,6 +83,51 @@ func (c *City) Rotate(ctx context.Context, purpose, owner, from, actor string) (
 		return keys.Key{}, fmt.Errorf("rotate key: %w", err)
 	}
 	return *active, nil
+}
+
+// jwksKept is how long a relying party keeps a key set (oidc.serveJWKS), with a
+// margin for replicas.
+const jwksKept = 6 * time.Minute
+
+// checkKnown fails with kind Conflict while somebody may hold something good that
+// does not name the key which is to be used next.
+func (c *City) checkKnown(ctx context.Context, purpose, owner string, hurry bool) error {
+	if hurry {
+		return nil
+	}
+	list, err := c.Ring.List(ctx, keys.Filter{Purpose: purpose, Owner: owner})
+	if err != nil {
+		return err
+	}
+	var next *keys.Key
+	var first time.Time // when the first key of this place came into use
+	for _, k := range list {
+		if k.State == keys.Published && k.Paused.IsZero() && (next == nil || k.Published.Before(next.Published)) {
+			next = &k
+		}
+		if !k.Activated.IsZero() && (first.IsZero() || k.Activated.Before(first)) {
+			first = k.Activated
+		}
+	}
+	if next == nil || !next.Published.After(first) {
+		return nil // there from the beginning, or Promote says that there is none
+	}
+	var until time.Time
+	switch purpose {
+	case keys.PurposeToken:
+		until = next.Published.Add(jwksKept)
+	case keys.PurposePermit:
+		until, err = c.Trust.HeldBefore(ctx, next.Published.Add(time.Second)) // bundles count seconds
+	case keys.PurposeTrust, keys.PurposeStatus, keys.PurposeLog:
+		until, err = c.Trust.HeldBefore(ctx, next.Published) // the statement in the bundle was there before
+	}
+	if err != nil {
+		return err
+	}
+	if c.now().Before(until) {
+		return fault.New(fault.Conflict, "until "+until.UTC().Format(time.RFC3339)+" somebody may hold what does not name the next key, and would refuse what it signs: rotate after that, or anyhow with --before-verifiers-know")
+	}
+	return nil
 }
 
 // way is how the keys of a purpose follow one another: prepare makes sure that
@@ -131,31 +184,42 @@ func (c *City) inUse(ctx context.Context, purpose, owner string) (*keys.Key, err
 }
 
 // ensureStandby makes sure that the agency has a certified and published permit
-// key besides the one in use, and that the bundle names it. It takes up where an
-// earlier attempt stopped.
+// key besides the one in use, and that the bundle names it.
 func (c *City) ensureStandby(ctx context.Context, agency, actor string) error {
+	return c.ensurePublished(ctx, agency, 1, actor)
+}
+
+// ensurePublished makes sure that the agency has so many certified and published
+// permit keys, and that the bundle names them. It takes up where an earlier attempt
+// stopped.
+func (c *City) ensurePublished(ctx context.Context, agency string, want int, actor string) error {
 	list, err := c.Ring.List(ctx, keys.Filter{Purpose: keys.PurposePermit, Owner: agency, States: []keys.State{keys.Staged, keys.Published}})
 	if err != nil {
 		return err
 	}
+	var staged []keys.Key
 	for _, k := range list {
-		if k.State == keys.Published {
-			return c.Trust.Publish(ctx)
+		if k.State == keys.Staged {
+			staged = append(staged, k)
+		} else if k.Paused.IsZero() {
+			want--
 		}
 	}
-	var next keys.Key
-	if len(list) > 0 {
-		next = list[0]
-	} else if next, err = c.Ring.Create(ctx, keys.Spec{Purpose: keys.PurposePermit, Owner: agency, Alg: "ES256", Backend: c.backend, Actor: actor}); err != nil {
-		return err
-	}
-	if next.Certificate == nil {
-		if err := c.certify(ctx, agency, next, actor); err != nil {
+	for ; want > 0; want-- {
+		var next keys.Key
+		if len(staged) > 0 {
+			next, staged = staged[0], staged[1:]
+		} else if next, err = c.Ring.Create(ctx, keys.Spec{Purpose: keys.PurposePermit, Owner: agency, Alg: c.policies[keys.PurposePermit].Alg, Backend: c.backend, Actor: actor}); err != nil {
 			return err
 		}
-	}
-	if err := c.Ring.Move(ctx, next.ID, keys.Published, actor, "standby"); err != nil {
-		return err
+		if next.Certificate == nil {
+			if err := c.certify(ctx, agency, next, actor); err != nil {
+				return err
+			}
+		}
+		if err := c.Ring.Move(ctx, next.ID, keys.Published, actor, "standby"); err != nil {
+			return err
+		}
 	}
 	return c.Trust.Publish(ctx)
 }

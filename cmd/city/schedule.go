@@ -32,18 +32,10 @@ type schedule struct {
 	reminded time.Time
 }
 
-func newSchedule(reg prometheus.Registerer, holder string) *schedule {
-	s := &schedule{holder: holder,
-		due: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "signet_keys_due",
-			Help: "Steps of keys that are due within 30 days and wait for officers."}, []string{"purpose", "step"}),
-		failed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_keys_schedule_failures_total",
-			Help: "Scheduled steps of keys that did not succeed."}, []string{"purpose"})}
-	reg.MustRegister(s.due, s.failed)
-	return s
-}
-
 // Calendar returns the next steps of every key in the order of their times.
-func (c *City) Calendar(ctx context.Context) ([]keys.Step, error) {
+func (c *City) Calendar(ctx context.Context) ([]keys.Step, error) { return c.calendar(ctx, c.now()) }
+
+func (c *City) calendar(ctx context.Context, now time.Time) ([]keys.Step, error) {
 	list, err := c.Ring.List(ctx, keys.Filter{})
 	if err != nil {
 		return nil, err
@@ -57,7 +49,7 @@ func (c *City) Calendar(ctx context.Context) ([]keys.Step, error) {
 			places = append(places, p)
 		}
 	}
-	steps := keys.Calendar(list, c.policies, places, c.now())
+	steps := keys.Calendar(list, c.policies, places, now)
 	for i := range steps {
 		// Only the root can name or certify these.
 		if s := &steps[i]; (s.Do == keys.DoStage || s.Do == keys.DoPublish) && byRoot(s.Purpose) {
@@ -123,7 +115,7 @@ func (c *City) keepSchedule(ctx context.Context) error {
 	if err != nil || !mine {
 		return err
 	}
-	steps, err := c.Calendar(ctx)
+	steps, err := c.calendar(ctx, now)
 	if err != nil {
 		return err
 	}
@@ -178,7 +170,7 @@ func (c *City) doStep(ctx context.Context, s keys.Step) error {
 		if active == nil {
 			active = &s.Key
 		}
-		_, err = c.Rotate(ctx, s.Purpose, s.Owner, active.ID, scheduleActor)
+		_, err = c.Rotate(ctx, s.Purpose, s.Owner, active.ID, scheduleActor, false)
 		return err
 	default:
 		return c.Ring.Move(ctx, s.Key.ID, keys.Retired, scheduleActor, "its time is over")

@@ -98,11 +98,12 @@ func (c *City) postRotate(w http.ResponseWriter, r *http.Request, actor string) 
 		Purpose string `json:"purpose"`
 		Owner   string `json:"owner"`
 		From    string `json:"from"`
+		Hurry   bool   `json:"before_verifiers_know,omitzero"`
 	}
 	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
 		return err
 	}
-	k, err := c.Rotate(r.Context(), body.Purpose, body.Owner, body.From, actor)
+	k, err := c.Rotate(r.Context(), body.Purpose, body.Owner, body.From, actor, body.Hurry)
 	if err != nil {
 		return err
 	}

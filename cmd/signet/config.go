@@ -81,6 +81,16 @@ func newConfigCheck(e *env) *cobra.Command {
 	return c
 }
 
+// witnesses are those of the audit log, as the configuration has them.
+func witnesses(cfg config.Config) (list []string) {
+	for one := range strings.SplitSeq(cfg.Witnesses, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // keyPolicies are the policies of keys by purpose, as the configuration has them.
 func keyPolicies(cfg config.Config) map[string]string {
 	k := cfg.Keys
@@ -152,6 +162,7 @@ func configFlags() [][2]string {
 		{"trust.snapshot-life", "`DURATION` for which a status snapshot is good"},
 		{"trust.head-life", "`DURATION` for which a head is good"},
 		{"ca.crl-life", "`DURATION` for which a revocation list is good"},
+		{"witnesses", "`WITNESSES` of the audit log: URL and verifier key, a space between; commas between two"},
 		{"keys.token", "how keys of tokens live: a `POLICY` such as \"life=2160h lead=24h keep=24h standby=1 automatic\""},
 		{"keys.permit", "`POLICY` of agencies' permit keys"},
 		{"keys.ca", "`POLICY` of issuing CAs"},

@@ -106,18 +106,21 @@ func newKeysEnroll(e *env, f *apiFlags) *cobra.Command {
 // newKeysRotate returns the command keys rotate.
 func newKeysRotate(e *env, f *apiFlags) *cobra.Command {
 	var from string
+	var hurry bool
 	c := &cobra.Command{
 		Use:   "rotate PURPOSE OWNER",
 		Short: "Put the next key of a purpose into use",
 		Long: `Put the next key of a purpose into use and the one in use to rest. What the old key
 signed is still good. The next keys for trust, status and log are named by the root
-beforehand, those of issuing CAs certified by it: see signet root.
+beforehand, those of issuing CAs certified by it: see signet root. While somebody may
+hold a bundle that does not name the next key, it is refused.
 
 --from names the key to put to rest, by default the one in use now. With it, the
 command can be repeated without rotating twice.`,
 		Args: cobra.ExactArgs(2),
 	}
 	c.Flags().StringVar(&from, "from", "", "`ID` of the key to put to rest")
+	c.Flags().BoolVar(&hurry, "before-verifiers-know", false, "rotate although somebody may hold a bundle or key set that does not name the next key")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		a, err := f.connect(e, scopeKeys)
 		if err != nil {
@@ -128,7 +131,7 @@ command can be repeated without rotating twice.`,
 				return err
 			}
 		}
-		body, err := json.Marshal(map[string]string{"purpose": args[0], "owner": args[1], "from": from})
+		body, err := json.Marshal(map[string]any{"purpose": args[0], "owner": args[1], "from": from, "before_verifiers_know": hurry})
 		if err != nil {
 			return fmt.Errorf("make request: %w", err)
 		}

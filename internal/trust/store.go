@@ -223,3 +223,18 @@ func (p *Publisher) keep(o *object) {
 		}
 	}
 }
+
+// HeldBefore returns until when a bundle is good that was issued before a
+// time, in whole seconds: somebody may hold it. It returns the zero time where
+// there is none.
+func (p *Publisher) HeldBefore(ctx context.Context, at time.Time) (until time.Time, err error) {
+	var expires int64
+	err = p.o.DB.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT COALESCE(max(expires_at), 0) FROM trust_objects WHERE kind = 'bundle' AND issued_at < $1 AND expires_at > $2`,
+			db.Micros(at.Truncate(time.Second)), db.Micros(p.o.Now())).Scan(&expires)
+	})
+	if err != nil || expires == 0 {
+		return time.Time{}, err
+	}
+	return db.Time(expires), nil
+}
