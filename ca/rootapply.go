@@ -34,6 +34,43 @@ func findAct(ctx context.Context, tx db.Tx, where string, args ...any) (a rootAc
 	return a, err
 }
 
+// ReviewResponse compares a response with its request, as ApplyRoot will, and
+// returns what was asked for. It changes nothing.
+func (c *CA) ReviewResponse(ctx context.Context, response []byte) (RootRequest, error) {
+	a, err := parseRootResponse(response)
+	if err != nil {
+		return RootRequest{}, err
+	}
+	var act rootAct
+	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
+		act, err = findAct(ctx, tx, `id = $1`, a.ID)
+		return err
+	})
+	if err != nil {
+		return RootRequest{}, err
+	}
+	q, err := parseRootRequest(act.request)
+	if err != nil || act.state == "done" || act.state == "signed" {
+		return q, err
+	}
+	if act.state != "open" {
+		return q, errNoAct
+	}
+	_, err = c.compare(q, a, act)
+	return q, err
+}
+
+// parseRootResponse reads the file strictly.
+func parseRootResponse(file []byte) (a RootResponse, err error) {
+	if len(file) > maxRootFile {
+		return a, fault.New(fault.TooLarge, "the root's response is too large")
+	}
+	if err := json.Unmarshal(file, &a, json.RejectUnknownMembers(true)); err != nil || a.Format != responseFormat {
+		return a, fault.Wrap(fault.Invalid, "this is no response of the root of this version", err)
+	}
+	return a, nil
+}
+
 func (c *CA) applyRoot(ctx context.Context, a RootResponse, response []byte, actor string) error {
 	var act rootAct
 	err := c.db.Read(ctx, func(tx db.Tx) (err error) {

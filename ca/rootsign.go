@@ -206,12 +206,9 @@ func NewRoot(plan Ceremony, passphrase []byte, now time.Time) (der, keyPEM []byt
 // It fails with kind NotFound if no such act is under way, Invalid for a response
 // that does not fit the request, and Conflict if the statement changed meanwhile.
 func (c *CA) ApplyRoot(ctx context.Context, response []byte, actor string) error {
-	if len(response) > maxRootFile {
-		return fault.New(fault.TooLarge, "the root's response is too large")
-	}
-	var a RootResponse
-	if err := json.Unmarshal(response, &a, json.RejectUnknownMembers(true)); err != nil || a.Format != responseFormat {
-		return fault.Wrap(fault.Invalid, "this is no response of the root of this version", err)
+	a, err := parseRootResponse(response)
+	if err != nil {
+		return err
 	}
 	if err := c.applyRoot(ctx, a, response, actor); err != nil {
 		return fmt.Errorf("apply act of the root: %w", err)

@@ -17,11 +17,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/signet-city/signet/cmd/city"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/verify/trust"
 )
 
 // agency is whose permits and certificates are asked for.
@@ -223,13 +223,15 @@ func (r *rig) chain(ctx context.Context, base, text string) error {
 	if err != nil {
 		return err
 	}
-	if !root.Equal(pin) {
-		if next, err := r.before.root.NextRoot(); err == nil && next == nil {
-			current, err := r.fetch(ctx, base) // leads from the first pin: its statement has both roots' signatures
-			if err != nil {
-				return err
+	if !root.Equal(pin) { // then the statement in force has the signatures of both
+		file, err := get(ctx, http.DefaultClient, base+"/trust/root")
+		if err != nil {
+			return err
+		}
+		for _, one := range []*x509.Certificate{pin, root} {
+			if _, err := trust.OpenRoot(file, one.PublicKey, time.Now()); err != nil {
+				return unverifiable{err}
 			}
-			_ = current
 		}
 	}
 	roots, middle := x509.NewCertPool(), x509.NewCertPool()
@@ -295,7 +297,6 @@ func (r *rig) handshake(ctx context.Context, _ string) error {
 type signIns struct {
 	*rig
 	visitor *visitor
-	started atomic.Bool
 }
 
 // once is one sign-in at a relying party with the session present and consent

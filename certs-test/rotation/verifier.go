@@ -121,7 +121,7 @@ type unverifiable struct{ error }
 
 // token verifies a JWT with the keys at hand.
 func (v *verifier) token(text string) error {
-	t, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	t, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return err
 	}

@@ -47,9 +47,12 @@ var table = map[string]row{
 	"licenses/wallet": {imports: join(house, pure, []string{"licenses"})},
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 
+	// The two-person rule, and its pages.
+	"internal/approval": {imports: []string{"internal/registry", "internal/audit", "internal/db", "internal/web", "internal/fault"}},
+
 	"config":     {},
-	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/demoapp"})},
-	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "verify/read", "config", "cmd/city", "cmd/visitor"})},
+	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "verify/read", "config", "cmd/demoapp"})},
+	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "verify/read", "config", "cmd/city", "cmd/visitor"})},
 	// A relying party of the demo and a visitor of its pages know addresses only.
 	"cmd/demoapp": {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 	"cmd/visitor": {},
@@ -78,7 +81,7 @@ var doors = []door{
 	{"modernc.org/sqlite", []string{"internal/db", "internal/testkit"}},
 	{"github.com/pressly/goose/", []string{"internal/db"}},
 	{"github.com/ory/", []string{"oidc"}},
-	{"github.com/go-webauthn/", []string{"oidc/login"}},
+	{"github.com/go-webauthn/", []string{"oidc/login", "internal/approval"}},
 	{"github.com/coreos/go-oidc/", []string{"cmd/demoapp"}},
 	{"golang.org/x/oauth2", []string{"cmd/demoapp"}},
 	{"golang.org/x/net/html", []string{"cmd/visitor"}},
@@ -89,8 +92,8 @@ var doors = []door{
 	{"go.step.sm/crypto/", []string{"ca", "internal/keys"}},
 	{"github.com/cloudflare/cfssl/", []string{"ca"}},
 	{"github.com/zmap/", []string{"ca/lint"}},
-	{"github.com/fxamacker/cbor/", []string{"licenses/permit", "licenses/status", "verify", "verify/trust", "internal/audit"}},
-	{"github.com/veraison/go-cose", []string{"licenses/permit", "licenses/status", "verify", "verify/trust"}},
+	{"github.com/fxamacker/cbor/", []string{"licenses/permit", "licenses/status", "verify", "verify/trust", "internal/audit", "internal/approval"}},
+	{"github.com/veraison/go-cose", []string{"licenses/permit", "licenses/status", "verify", "verify/trust", "internal/approval"}},
 	{"rsc.io/qr", []string{"licenses"}},
 	{"github.com/makiuchi-d/gozxing", []string{"verify/read"}},
 	{"github.com/knadh/koanf/", []string{"config"}},
@@ -103,7 +106,7 @@ var doors = []door{
 	{"golang.org/x/mod/sumdb/note", []string{"internal/audit", "internal/keys", "cmd/city"}},
 	{"golang.org/x/sync/", []string{"cmd/city"}},
 	// The registerer stands in every Options; see metricsOnly.
-	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
+	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "internal/approval", "cmd/city", "cmd/signet"})},
 	{"github.com/prometheus/client_golang/prometheus/", []string{"internal/obs"}},
 	{"golang.org/x/crypto/", join(house, pure, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
 }

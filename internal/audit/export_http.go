@@ -56,13 +56,17 @@ func (l *Log) MountExport(mux *http.ServeMux, tokens web.TokenChecker, allow fun
 	}, l.log))
 }
 
-// parseExport reads the query: each parameter at most once, no other.
+// parseExport reads the query: each parameter at most once, no other. What request
+// names is for allow to judge.
 func parseExport(q url.Values) (s ExportSpec, err error) {
 	s.To = -1
 	for name, values := range q {
 		i := slices.Index([]string{"from", "to"}, name)
-		if i < 0 || len(values) != 1 {
-			return s, fault.New(fault.Invalid, "the query takes from and to, each once")
+		if i < 0 && name != "request" || len(values) != 1 {
+			return s, fault.New(fault.Invalid, "the query takes from, to and request, each once")
+		}
+		if i < 0 {
+			continue
 		}
 		n, ok := decimal(values[0], 1<<62)
 		if !ok {

@@ -13,11 +13,13 @@ type EventFilter struct {
 	Kind   string
 	Object string
 	After  string // only ids after this one
+	Before string // only ids before this one
+	Newest bool   // the newest first
 	Limit  int    // at most so many; 0 means all
 }
 
 // Find returns the records that match, in the order of their ids, which is that
-// of their appending; an erased event is found by its kind alone. With an Object
+// of their appending, or in the opposite one with Newest; an erased event is found by its kind alone. With an Object
 // it reads an index; with a Kind alone it walks through the log from After on,
 // which is for offline checks.
 func Find(ctx context.Context, tx db.Tx, f EventFilter) ([]Record, error) {
@@ -62,7 +64,13 @@ func (f EventFilter) query() (query string, args []any) {
 	if f.After != "" {
 		where("id >", f.After)
 	}
+	if f.Before != "" {
+		where("id <", f.Before)
+	}
 	query += " ORDER BY id"
+	if f.Newest {
+		query += " DESC"
+	}
 	if f.Limit > 0 {
 		args = append(args, f.Limit)
 		query += fmt.Sprintf(" LIMIT $%d", len(args))

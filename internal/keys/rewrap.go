@@ -10,10 +10,11 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 )
 
-var (
-	errNoNextKEK   = fault.New(fault.Conflict, "there is no next key-encryption key: put one where the configuration says")
-	errSameNextKEK = fault.New(fault.Conflict, "the next key-encryption key is the one in use already")
-)
+// ErrSameKEK is returned by Rewrap where the next key-encryption key is the one in
+// use: it was rewrapped before.
+var ErrSameKEK = fault.New(fault.Conflict, "the next key-encryption key is the one in use already")
+
+var errNoNextKEK = fault.New(fault.Conflict, "there is no next key-encryption key: put one where the configuration says")
 
 // Rewrap puts Options.NextKEK in the place of the key-encryption key, in one
 // transaction: every data key, token's binding and secret is opened under the
@@ -39,7 +40,7 @@ func (r *Ring) Rewrap(ctx context.Context, actor string) error {
 	}
 	err = r.attempt(ctx, func(tx db.Tx, k *kek) error {
 		if next.matches(k.check) {
-			return errSameNextKEK
+			return ErrSameKEK
 		}
 		return rewrap(ctx, tx, k, next, actor)
 	})
