@@ -502,6 +502,9 @@ func parseRootRequest(file []byte) (q RootRequest, err error) {
 // by the next one. It fails with kind NotFound if there is none with this id, or
 // if it has been signed.
 func (c *CA) WithdrawRoot(ctx context.Context, id, actor string) error {
+	if !isText(id, 1, 64) {
+		return fmt.Errorf("withdraw act of the root: %w", errNoAct)
+	}
 	err := c.db.Update(ctx, func(tx db.Tx) error {
 		res, err := tx.ExecContext(ctx, `UPDATE ca_root_acts SET state = 'withdrawn', changed_at = $1 WHERE id = $2 AND state = 'open'`, db.Micros(c.now()), id)
 		if err != nil {

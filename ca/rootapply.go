@@ -65,7 +65,7 @@ func parseRootResponse(file []byte) (a RootResponse, err error) {
 	if len(file) > maxRootFile {
 		return a, fault.New(fault.TooLarge, "the root's response is too large")
 	}
-	if err := json.Unmarshal(file, &a, json.RejectUnknownMembers(true)); err != nil || a.Format != responseFormat {
+	if err := json.Unmarshal(file, &a, json.RejectUnknownMembers(true)); err != nil || a.Format != responseFormat || !isText(a.ID, 1, 64) {
 		return a, fault.Wrap(fault.Invalid, "this is no response of the root of this version", err)
 	}
 	return a, nil

@@ -48,7 +48,7 @@ func (b tab) press(name string) { b.t.Helper(); b.click("button[name=" + name + 
 func (b tab) click(selector string) {
 	b.t.Helper()
 	b.see(selector)
-	if b.text(`(() => { const one = document.querySelector(` + strconv.Quote(selector) + `); one?.click(); return !!one; })()`) != "true" {
+	if b.text(`(() => { const one = document.querySelector(`+strconv.Quote(selector)+`); one?.click(); return !!one; })()`) != "true" {
 		b.t.Fatalf("%s went away on %s", selector, b.text("location.pathname"))
 	}
 }

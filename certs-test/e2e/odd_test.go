@@ -110,6 +110,20 @@ var oddObjects = []struct{ path, body string }{
 	{"/security/v1/keys/rotate", `{"purpose":"permit","owner":"\u0000","from":"\u0000"}`},
 	{"/security/v1/keys/rotate", `{"purpose":"\u0000","owner":"donghu-amr","from":"x"}`},
 	{"/security/v1/keys/%00/move", `{"to":"retired","reason":"\u0000"}`},
+	{"/security/v1/keys/%00/pause", `{"reason":"\u0000"}`},
+	{"/security/v1/keys/x/resume", `{"reason":"\u0000"}`},
+	{"/security/v1/keys/%ff/compromise", `{"reason":"\u0000","since":"0000-00-00T00:00:00Z"}`},
+	{"/security/v1/keys/x/compromise", `{"reason":"a","since":"9999-12-31T23:59:59Z"}`},
+	{"/security/v1/root/ask", `{"issuers":["\u0000"]}`},
+	{"/security/v1/root/ask", `{"issuers":[],"next":"AAAA","switch":"AAAA"}`},
+	{"/security/v1/root/apply", `{"format":"\u0000"}`},
+	{"/security/v1/root/withdraw", `{"id":"\u0000"}`},
+	{"/security/v1/officers/found", `{"officers":["\u0000","\u0000","\u0000"],"quorum":{"keys":["AAAA"],"need":1}}`},
+	{"/security/v1/officers/enroll", `{"person":"\u0000","code":"\u0000","key":"AAAA","name":"\u0000"}`},
+	{"/security/v1/officers/glass/statement", `{"officers":["\u0000","\u0000","\u0000"]}`},
+	{"/security/v1/officers/glass/apply", `{"statement":"AAAA","signatures":["AAAA"]}`},
+	{"/security/v1/requests", `{"kind":"\u0000","params":{},"reason":"\u0000"}`},
+	{"/security/v1/requests/%00/approve", `{"cose":"AAAA"}`},
 	{"/ca/v1/certificates", `{"agency":"\u0000","csr":"\u0000"}`},
 	{"/ca/v1/certificates/%00/revoke", `{"reason":"\u0000"}`},
 }
@@ -119,6 +133,7 @@ var oddAddresses = []string{
 	"/licenses/v1/licenses?limit=-1", "/licenses/v1/licenses?limit=99999999999999999999", "/licenses/v1/licenses/%00", "/licenses/v1/licenses/%ff/qr.png",
 	"/licenses/v1/licenses/%F0%9F%92%A9/qr.svg", "/registry/v1/agencies/%00", "/registry/v1/agencies/%00/authorities", "/registry/v1/firms/%00", "/registry/v1/firms/%ff",
 	"/ca/v1/certificates/%00", "/ca/v1/certificates/zz", "/ca/city/%00", "/ca/%00/ca.crt", "/ca/city/crl/99999999999999999999.crl",
+	"/trust/genuine/%00", "/trust/genuine/zz", "/trust/genuine/" + strings.Repeat("00", 32), "/log/v1/export?from=-1", "/log/v1/export?from=%00", "/security/v1/requests/%00",
 	"/ca/city/crl/9223372036854775807.crl", "/ca/%00/crl/1.crl", "/log/tile/%00", "/log/tile/63/000", "/log/tile/0/x999/x999/x999/x999/x999/x999/999", "/log/tile/entries/000.p/0",
 }
 

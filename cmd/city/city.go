@@ -17,7 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/console"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/obs"
@@ -97,19 +99,21 @@ type Options struct {
 // City is an open city.
 type City struct {
 	Bases
-	DB       *db.DB
-	Ring     *keys.Ring
-	Log      *audit.Log
-	Registry *registry.Registry
-	CA       *ca.CA
-	Site     *web.Site
-	Login    *login.Service
-	OIDC     *oidc.Provider
-	Licenses *licenses.Service
-	Desk     *desk.Service
-	Wallet   *wallet.Service
-	Trust    *trust.Publisher
-	Health   *obs.Health
+	DB        *db.DB
+	Ring      *keys.Ring
+	Log       *audit.Log
+	Registry  *registry.Registry
+	CA        *ca.CA
+	Site      *web.Site
+	Login     *login.Service
+	OIDC      *oidc.Provider
+	Licenses  *licenses.Service
+	Desk      *desk.Service
+	Wallet    *wallet.Service
+	Trust     *trust.Publisher
+	Approvals *approval.Service
+	Console   *console.Console
+	Health    *obs.Health
 
 	backend   string
 	bodyBytes int64
@@ -219,7 +223,10 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err := c.openPages(o); err != nil {
 		return err
 	}
-	return c.openTrust(o, types)
+	if err := c.openTrust(o, types); err != nil {
+		return err
+	}
+	return c.openOfficers(o)
 }
 
 // openSignIn opens what knows people: pages ask sign-in who is there, sign-in
@@ -314,7 +321,7 @@ func (c *City) Close() error {
 // replicas' keys, keeps their schedule, seals the log, publishes trust and CRLs, completes licences.
 func (c *City) Work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule} {
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule, c.Approvals.Run} {
 		g.Go(func() error { return run(ctx) })
 	}
 	return g.Wait()
@@ -330,11 +337,12 @@ func (c *City) Handler() http.Handler {
 	c.CA.Mount(mux)
 	c.Trust.Mount(mux)
 	c.Log.Mount(mux)
-	c.Log.MountExport(mux, c.OIDC, nil)
+	c.Log.MountExport(mux, c.OIDC, c.allowExport)
 	c.mountSecurity(mux)
 	c.Site.Mount(mux)
 	c.Login.Mount(mux)
 	c.Desk.Mount(mux)
+	c.Console.Mount(mux)
 	c.Wallet.Mount(mux)
 	c.home.mount(mux)
 	scanner.Mount(mux, c.log)

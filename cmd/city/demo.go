@@ -119,6 +119,12 @@ type DemoUser struct {
 	Name     string       `json:"name"`
 	Agency   string       `json:"agency,omitzero"` // of a clerk
 	Passkey  *DemoPasskey `json:"passkey,omitempty"`
+
+	// Of an officer: their person, and the key with which they approve in the command
+	// line, or the code with which they enrol a passkey for approvals on the page.
+	Person       string `json:"person,omitzero"`
+	ApprovalKey  string `json:"approval_key_pkcs8,omitzero"`
+	ApprovalCode string `json:"approval_code,omitzero"`
 }
 
 // DemoPasskey is a passkey as a browser's virtual authenticator takes it. Its bytes

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/keys"
@@ -57,6 +58,13 @@ func Fsck(ctx context.Context, o Options, ledger []Entry, report func(what, prob
 	n.Licenses, err = c.Licenses.CheckAll(ctx, func(id, text string) { problem("license:"+id, text) })
 	if err != nil {
 		return n, err
+	}
+	_, wrong, err := approval.Verify(ctx, c.DB, c.Issuer)
+	if err != nil {
+		return n, err
+	}
+	for _, p := range wrong {
+		problem("approval:"+p.Request, p.Detail)
 	}
 	for _, e := range ledger {
 		if err := c.checkEntry(ctx, e); err != nil {

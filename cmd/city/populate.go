@@ -7,13 +7,17 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
+	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
@@ -44,11 +48,67 @@ func (c *City) populate(ctx context.Context, demo DemoOptions, sites []string) (
 	if err := c.populateSites(ctx, p, sites, &out); err != nil {
 		return Demo{}, err
 	}
+	if err := c.foundOfficers(ctx, demo, out.Officers); err != nil {
+		return Demo{}, err
+	}
 	types, err := licenses.ShippedTypes()
 	for _, t := range types {
 		out.LicenseTypes = append(out.LicenseTypes, t.ID)
 	}
 	return out, err
+}
+
+// foundOfficers makes the demo's officers. All but the last one have keys for the
+// command line; that one's code waits for a passkey. The offline quorum's keys are
+// kept where the root's is.
+func (c *City) foundOfficers(ctx context.Context, demo DemoOptions, officers []DemoUser) error {
+	f := approval.Founding{Quorum: approval.Quorum{Need: 2}, Actor: "ceremony"}
+	for i := range 3 {
+		key, pkcs8, err := newOfficerKey()
+		if err != nil {
+			return err
+		}
+		f.Quorum.Keys = append(f.Quorum.Keys, key)
+		block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+		if err := writeFile(filepath.Join(demo.Data, "ceremony", fmt.Sprintf("quorum-%d.key", i+1)), block, 0o400); err != nil {
+			return err
+		}
+	}
+	for _, u := range officers {
+		f.Officers = append(f.Officers, u.Person)
+	}
+	codes, err := c.Approvals.Found(ctx, f)
+	if err != nil {
+		return err
+	}
+	for i := range officers {
+		code := codes[slices.IndexFunc(codes, func(c approval.Code) bool { return c.Person == officers[i].Person })]
+		if i == len(officers)-1 {
+			officers[i].ApprovalCode = code.Code
+			break
+		}
+		key, pkcs8, err := newOfficerKey()
+		if err != nil {
+			return err
+		}
+		if _, err := c.Approvals.AddKey(ctx, code.Person, code.Code, key, "demo"); err != nil {
+			return err
+		}
+		officers[i].ApprovalKey = base64.StdEncoding.EncodeToString(pkcs8)
+	}
+	return nil
+}
+
+func newOfficerKey() (spki, pkcs8 []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spki, err = x509.MarshalPKIXPublicKey(key.Public()); err != nil {
+		return nil, nil, err
+	}
+	pkcs8, err = x509.MarshalPKCS8PrivateKey(key)
+	return spki, pkcs8, err
 }
 
 func (c *City) populatePeople(ctx context.Context, p population, out *Demo) error {
@@ -68,6 +128,7 @@ func (c *City) populatePeople(ctx context.Context, p population, out *Demo) erro
 		case web.RoleClerk:
 			out.Clerks = append(out.Clerks, user)
 		case web.RoleOfficer:
+			user.Person = added.ID
 			out.Officers = append(out.Officers, user)
 		default:
 			out.Citizens = append(out.Citizens, user)

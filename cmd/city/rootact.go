@@ -40,6 +40,9 @@ func (c *City) askRoot(w http.ResponseWriter, r *http.Request, actor string) err
 	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
 		return err
 	}
+	if body.Issuers == nil {
+		return fault.InvalidInput("which issuing CAs?", fault.Problem{Path: "/issuers", Message: "is required, and may be empty"})
+	}
 	ask := ca.RootAsk{Issuers: body.Issuers, Actor: actor}
 	if body.Next != nil {
 		cert, err := rootCertificate(body.Next, "/next")
@@ -74,6 +77,9 @@ func rootCertificate(der []byte, path string) (*x509.Certificate, error) {
 func (c *City) applyRoot(w http.ResponseWriter, r *http.Request, actor string) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRootBody))
 	if err != nil {
+		return err
+	}
+	if err := c.needTwo(r.Context(), OpRoot); err != nil {
 		return err
 	}
 	if err := c.CA.ApplyRoot(r.Context(), body, actor); err != nil {

@@ -63,6 +63,7 @@ func (c *City) mountSecurity(mux *http.ServeMux) {
 	route("POST /security/v1/keys/rewrap", c.postRewrap)
 	route("GET /security/v1/calendar", c.getCalendar)
 	c.mountRoot(route)
+	c.mountOfficers(mux, route)
 }
 
 func (c *City) listKeys(w http.ResponseWriter, r *http.Request, _ string) error {
@@ -103,6 +104,9 @@ func (c *City) postRotate(w http.ResponseWriter, r *http.Request, actor string) 
 	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
 		return err
 	}
+	if err := c.needTwoFor(r.Context(), body.Purpose); err != nil {
+		return err
+	}
 	k, err := c.Rotate(r.Context(), body.Purpose, body.Owner, body.From, actor, body.Hurry)
 	if err != nil {
 		return err
@@ -126,6 +130,9 @@ func (c *City) postMove(w http.ResponseWriter, r *http.Request, actor string) er
 	id := r.PathValue("id")
 	k, err := c.Ring.Find(r.Context(), id)
 	if err != nil {
+		return err
+	}
+	if err := c.needTwoFor(r.Context(), k.Purpose); err != nil {
 		return err
 	}
 	if k.State != body.To {
@@ -185,6 +192,9 @@ func (c *City) postCompromise(w http.ResponseWriter, r *http.Request, actor stri
 	if body.Since.IsZero() {
 		return fault.InvalidInput("when was it stolen?", fault.Problem{Path: "/since", Message: "is required: what was signed before is still believed"})
 	}
+	if err := c.needTwo(r.Context(), OpCompromise); err != nil {
+		return err
+	}
 	k, err := c.Compromise(r.Context(), r.PathValue("id"), body.Since, actor, body.Reason)
 	if err != nil {
 		return err
@@ -194,6 +204,9 @@ func (c *City) postCompromise(w http.ResponseWriter, r *http.Request, actor stri
 
 // postRewrap puts the next key-encryption key in the place of the one in use.
 func (c *City) postRewrap(w http.ResponseWriter, r *http.Request, actor string) error {
+	if err := c.needTwo(r.Context(), OpRewrap); err != nil {
+		return err
+	}
 	if err := c.Ring.Rewrap(r.Context(), actor); err != nil {
 		return err
 	}

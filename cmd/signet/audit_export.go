@@ -19,6 +19,7 @@ type exportFlags struct {
 	apiFlags
 	from, to int64
 	out      string
+	request  string
 }
 
 // newAuditExport returns the command audit export.
@@ -41,6 +42,7 @@ not hashed: whoever gets it reads it.`,
 	flags.Int64Var(&f.from, "from", 0, "`SEQ` of the first event")
 	flags.Int64Var(&f.to, "to", -1, "`SEQ` of the last event (default the newest that is sealed)")
 	flags.StringVarP(&f.out, "out", "o", "", "write to this new `FILE`, and a summary to standard output")
+	flags.StringVar(&f.request, "request", "", "`ID` of the approved request log.export, where there are officers")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if f.from < 0 || c.Flags().Changed("to") && f.to < f.from {
 			return usage(errors.New("--from and --to are sequence numbers, the first not after the last"))
@@ -84,6 +86,9 @@ func (f *exportFlags) export(c *cobra.Command, e *env, w io.Writer) (s audit.Exp
 	query := url.Values{"from": {strconv.FormatInt(f.from, 10)}}
 	if f.to >= 0 {
 		query.Set("to", strconv.FormatInt(f.to, 10))
+	}
+	if f.request != "" {
+		query.Set("request", f.request)
 	}
 	a.http.Timeout = 0 // a large log takes longer than a call
 	resp, err := a.send(c.Context(), request{method: "GET", path: "/log/v1/export?" + query.Encode()})

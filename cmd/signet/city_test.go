@@ -35,6 +35,9 @@ func TestCity(t *testing.T) { scripts(t, "testdata/city") }
 // TestRotation has a city of its own, whose issuing CAs and root change.
 func TestRotation(t *testing.T) { scripts(t, "testdata/rotation") }
 
+// TestGlass has a city of its own, whose officers are replaced.
+func TestGlass(t *testing.T) { scripts(t, "testdata/glass") }
+
 // scripts runs the scripts of a directory against one city.
 func scripts(t *testing.T, dir string) {
 	data := t.TempDir()

@@ -41,6 +41,7 @@ func newRoot(e *env) *cobra.Command {
 		newVerify(e),
 		newKeys(e),
 		newRootAct(e),
+		newApproval(e),
 		newCA(e),
 		newClient(e),
 		newLicense(e),

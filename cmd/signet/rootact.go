@@ -58,7 +58,7 @@ enough standby signers for bundles, statuses and the log, and the root's CRL.`,
 	c.Flags().StringVar(&next, "next", "", "`FILE` of the certificate of the root that is to follow: it is named in the statement")
 	c.Flags().StringVar(&takeover, "switch", "", "`FILE` of the certificate of the named root, which now takes over: both roots sign")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		body := map[string]any{"issuers": issuers}
+		body := map[string]any{"issuers": append([]string{}, issuers...)}
 		for name, path := range map[string]string{"next": next, "switch": takeover} {
 			if path == "" {
 				continue

@@ -72,9 +72,9 @@ type sealer struct{}
 
 func (sealer) Seal(_ context.Context, plaintext, _ []byte) ([]byte, error) { return plaintext, nil }
 func (sealer) Open(_ context.Context, sealed, _ []byte) ([]byte, error)    { return sealed, nil }
-func (sealer) Lookup(_ context.Context, label string, value []byte) ([]byte, error) {
+func (sealer) Lookups(_ context.Context, label string, value []byte) ([][]byte, error) {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s", label, value))
-	return sum[:], nil
+	return [][]byte{sum[:]}, nil
 }
 
 // lamp is what the tests' operation changes: a value that is set once for each

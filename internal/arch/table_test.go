@@ -49,10 +49,11 @@ var table = map[string]row{
 
 	// The two-person rule, and its pages.
 	"internal/approval": {imports: []string{"internal/registry", "internal/audit", "internal/db", "internal/web", "internal/fault"}},
+	"internal/console":  {imports: join(house, []string{"internal/approval"})},
 
 	"config":     {},
-	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "verify/read", "config", "cmd/demoapp"})},
-	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "verify/read", "config", "cmd/city", "cmd/visitor"})},
+	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "internal/console", "verify/read", "config", "cmd/demoapp"})},
+	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "internal/console", "verify/read", "config", "cmd/city", "cmd/visitor"})},
 	// A relying party of the demo and a visitor of its pages know addresses only.
 	"cmd/demoapp": {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 	"cmd/visitor": {},
@@ -106,7 +107,7 @@ var doors = []door{
 	{"golang.org/x/mod/sumdb/note", []string{"internal/audit", "internal/keys", "cmd/city"}},
 	{"golang.org/x/sync/", []string{"cmd/city"}},
 	// The registerer stands in every Options; see metricsOnly.
-	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "internal/approval", "cmd/city", "cmd/signet"})},
+	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "internal/approval", "internal/console", "cmd/city", "cmd/signet"})},
 	{"github.com/prometheus/client_golang/prometheus/", []string{"internal/obs"}},
 	{"golang.org/x/crypto/", join(house, pure, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
 }

@@ -67,36 +67,79 @@ func CheckNumber(kind Kind, number string) error {
 }
 
 // AddPerson registers a person by kind, number and name and reports whether they
-// were new. It fails with kind Invalid for wrong particulars and Conflict if the
-// number is registered under another name.
+// were new. It fails with kind Invalid for wrong particulars, Conflict if the
+// number is registered under another name, and Unavailable if it is registered
+// under a lookup secret of which this process does not know yet.
 func (r *Registry) AddPerson(ctx context.Context, actor string, p Person) (added Person, created bool, err error) {
 	if err := r.checkPerson(p); err != nil {
 		return Person{}, false, err
 	}
 	p.ID, p.Created = db.NewID(), time.UnixMicro(r.now().UnixMicro()).UTC()
-	lookup, err := r.lookup(ctx, p.Kind, p.Number)
-	if err != nil {
-		return Person{}, false, wrap("add person", err)
-	}
 	sealed, err := r.seal(ctx, "person:"+p.ID, personal{p.Number, p.Name})
 	if err != nil {
 		return Person{}, false, wrap("add person", err)
 	}
-	event := audit.Event{Kind: "registry.person.add", Actor: actor, Object: "person:" + p.ID, Data: map[string]any{"kind": string(p.Kind)}}
 	var old []personRow
 	err = r.db.Update(ctx, func(tx db.Tx) error {
-		created, err = insert(ctx, tx, event, `INSERT INTO registry_people (id, kind, lookup, sealed, created)
-			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, string(p.Kind), lookup, sealed, db.Micros(p.Created))
-		if err != nil || created {
-			return err
-		}
-		old, err = people(ctx, tx, p.Kind, [][]byte{lookup})
+		old, err = r.register(ctx, tx, actor, p, sealed)
 		return err
 	})
-	if err != nil || created {
-		return p, created && err == nil, wrap("add person", err)
+	if errors.Is(err, errTaken) {
+		old, err = r.taken(ctx, p)
+	}
+	if err != nil {
+		return Person{}, false, wrap("add person", err)
+	}
+	if old == nil {
+		return p, true, nil
 	}
 	return r.samePerson(ctx, p, old)
+}
+
+// errTaken says that another writer was faster. It undoes the transaction.
+var errTaken = errors.New("the number is being registered")
+
+// register writes a person and returns nil, or returns those who are registered
+// under the number. The hashes are taken at the last moment: the longer ago, the
+// likelier somebody knows of a generation that we do not.
+func (r *Registry) register(ctx context.Context, tx db.Tx, actor string, p Person, sealed []byte) (old []personRow, err error) {
+	lookups, err := r.lookups(ctx, p.Kind, p.Number)
+	if err != nil {
+		return nil, err
+	}
+	if old, err = people(ctx, tx, p.Kind, lookups); err != nil || old != nil {
+		return old, err
+	}
+	if ok, err := peopleIndex().Take(ctx, tx, p.ID, lookups); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, errTaken
+	}
+	event := audit.Event{Kind: "registry.person.add", Actor: actor, Object: "person:" + p.ID, Data: map[string]any{"kind": string(p.Kind)}}
+	created, err := insert(ctx, tx, event, `INSERT INTO registry_people (id, kind, lookup, sealed, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, p.ID, string(p.Kind), lookups[0], sealed, db.Micros(p.Created))
+	if err == nil && !created {
+		err = errTaken
+	}
+	return nil, err
+}
+
+// taken returns who was registered under the number meanwhile. It fails with kind
+// Unavailable while the person stands under a generation that this process does
+// not know of.
+func (r *Registry) taken(ctx context.Context, p Person) (old []personRow, err error) {
+	lookups, err := r.lookups(ctx, p.Kind, p.Number)
+	if err != nil {
+		return nil, err
+	}
+	err = r.db.Read(ctx, func(tx db.Tx) error {
+		old, err = people(ctx, tx, p.Kind, lookups)
+		return err
+	})
+	if err == nil && len(old) == 0 {
+		err = fault.Wrap(fault.Unavailable, "the register is being indexed anew: try again in a moment", errTaken)
+	}
+	return old, err
 }
 
 // samePerson compares the person asked for with the row found under its number.
@@ -170,15 +213,16 @@ func (r *Registry) PersonByID(ctx context.Context, id string) (Person, error) {
 // number, in the caller's transaction. It fails with kind Invalid for an
 // impossible number.
 func (r *Registry) FindPeople(ctx context.Context, tx db.Tx, kind Kind, numbers []string) (map[string]Person, error) {
-	lookups := make([][]byte, len(numbers))
-	for i, number := range numbers {
+	lookups := make([][]byte, 0, len(numbers))
+	for _, number := range numbers {
 		if err := CheckNumber(kind, number); err != nil {
 			return nil, err
 		}
-		var err error
-		if lookups[i], err = r.lookup(ctx, kind, number); err != nil {
+		some, err := r.lookups(ctx, kind, number)
+		if err != nil {
 			return nil, wrap("find people", err)
 		}
+		lookups = append(lookups, some...)
 	}
 	rows, err := people(ctx, tx, kind, lookups)
 	if err != nil {
@@ -249,6 +293,7 @@ func (r *Registry) open(ctx context.Context, kind Kind, row personRow) (Person, 
 	return Person{ID: row.id, Kind: kind, Number: p.Number, Name: p.Name, Created: db.Time(row.created)}, err
 }
 
-func (r *Registry) lookup(ctx context.Context, kind Kind, number string) ([]byte, error) {
-	return r.sealer.Lookup(ctx, "registry.person", []byte(string(kind)+"\x00"+number))
+// lookups returns the hashes by which a person is found, the one to write first.
+func (r *Registry) lookups(ctx context.Context, kind Kind, number string) ([][]byte, error) {
+	return r.sealer.Lookups(ctx, "registry.person", []byte(string(kind)+"\x00"+number))
 }

@@ -5,7 +5,8 @@
 // social credit code (GB 32100-2015) and the resident number (GB 11643-1999), and
 // it checks them on entry. A person is (kind, number); numbers and names are
 // encrypted at rest through a Sealer and found by a keyed hash, so neither the
-// database nor a log nor an error ever holds them in clear. Every change commits
+// database nor a log nor an error ever holds them in clear. The hash's key rotates
+// while the service runs, see Index and Reindex. Every change commits
 // together with its audit event. Repeating a change is harmless; asking for
 // something else under the same key is a conflict.
 package registry
@@ -30,8 +31,10 @@ type Sealer interface {
 	Seal(ctx context.Context, plaintext, aad []byte) ([]byte, error)
 	// Open decrypts what Seal returned; it fails if either argument was changed.
 	Open(ctx context.Context, sealed, aad []byte) ([]byte, error)
-	// Lookup returns a keyed hash of value; labels keep uses apart.
-	Lookup(ctx context.Context, label string, value []byte) ([]byte, error)
+	// Lookups returns a keyed hash of value under each generation of its secret that
+	// there is: the current one first, under which rows are written. Labels keep
+	// uses apart.
+	Lookups(ctx context.Context, label string, value []byte) ([][]byte, error)
 }
 
 // Options are what New needs. DB and Sealer are required.

@@ -53,10 +53,14 @@ func (s sealer) Open(_ context.Context, sealed, aad []byte) ([]byte, error) {
 	return s.aead.Open(nil, nil, sealed, aad)
 }
 
-func (s sealer) Lookup(_ context.Context, label string, value []byte) ([]byte, error) {
-	h := hmac.New(sha256.New, s.key)
+func (s sealer) Lookups(_ context.Context, label string, value []byte) ([][]byte, error) {
+	return [][]byte{hash(s.key, label, value)}, nil
+}
+
+func hash(key []byte, label string, value []byte) []byte {
+	h := hmac.New(sha256.New, key)
 	fmt.Fprintf(h, "%s\x00%s", label, value)
-	return h.Sum(nil), nil
+	return h.Sum(nil)
 }
 
 func open(t testing.TB, d *db.DB, s registry.Sealer) *registry.Registry {

@@ -7,6 +7,7 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -77,16 +78,17 @@ func noteAAD(id string) []byte { return []byte("license application note " + id)
 type claim struct {
 	agency, person, key string
 	request             licenses.Request
-	body, hash          []byte
+	body                []byte
+	hashes              [][]byte // of agency and body; the one to write first
 }
 
-// prepare encodes the request and the keyed hash that tells a repeated form from a
-// changed one.
+// prepare encodes the request and the keyed hashes, one for each generation of the
+// secret, that tell a repeated form from a changed one.
 func (s *Service) prepare(ctx context.Context, c *claim) (err error) {
 	if c.body, err = json.Marshal(c.request, json.Deterministic(true)); err != nil {
 		return fmt.Errorf("encode application: %w", err)
 	}
-	c.hash, err = s.sealer.Lookup(ctx, "desk.application", append([]byte(c.agency+"\x00"), c.body...))
+	c.hashes, err = s.sealer.Lookups(ctx, "desk.application", append([]byte(c.agency+"\x00"), c.body...))
 	return err
 }
 
@@ -94,23 +96,36 @@ func (s *Service) prepare(ctx context.Context, c *claim) (err error) {
 // fails with errUsed if that was another request.
 func (s *Service) replayed(ctx context.Context, c *claim) (id string, err error) {
 	err = s.db.Read(ctx, func(tx db.Tx) error {
-		id, err = earlier(ctx, tx, c)
+		id, err = s.earlier(ctx, tx, c)
 		return err
 	})
 	return id, err
 }
 
-func earlier(ctx context.Context, tx db.Tx, c *claim) (id string, err error) {
-	var hash []byte
-	err = tx.QueryRowContext(ctx, "SELECT id, request_hash FROM license_applications WHERE submitter = $1 AND request_key = $2",
-		c.person, c.key).Scan(&id, &hash)
+// earlier compares with the hash, and with the data themselves where that says
+// nothing: the secret that it was made under may have been replaced since.
+func (s *Service) earlier(ctx context.Context, tx db.Tx, c *claim) (id string, err error) {
+	var agency string
+	var hash, sealed []byte
+	err = tx.QueryRowContext(ctx, "SELECT id, agency, request_hash, body FROM license_applications WHERE submitter = $1 AND request_key = $2",
+		c.person, c.key).Scan(&id, &agency, &hash, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}
-	if err == nil && !bytes.Equal(hash, c.hash) {
+	if err != nil {
+		return "", err
+	}
+	if slices.ContainsFunc(c.hashes, func(h []byte) bool { return bytes.Equal(h, hash) }) {
+		return id, nil
+	}
+	body, err := s.sealer.Open(ctx, sealed, bodyAAD(id))
+	if err != nil {
+		return "", fmt.Errorf("open application: %w", err)
+	}
+	if agency != c.agency || !bytes.Equal(body, c.body) {
 		return "", errUsed{id}
 	}
-	return id, err
+	return id, nil
 }
 
 // submit records an application that has been checked, once for each key, and
@@ -127,12 +142,12 @@ func (s *Service) submit(ctx context.Context, c *claim) (id string, fresh bool, 
 		fresh, err = moved(ctx, tx, `INSERT INTO license_applications (id, agency, type, body, state, submitter, request_key,
 			request_hash, created_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (submitter, request_key) DO NOTHING`,
-			made, c.agency, c.request.Type, sealed, string(submitted), c.person, c.key, c.hash, now, now)
+			made, c.agency, c.request.Type, sealed, string(submitted), c.person, c.key, c.hashes[0], now, now)
 		if err != nil {
 			return err
 		}
 		if !fresh {
-			id, err = earlier(ctx, tx, c)
+			id, err = s.earlier(ctx, tx, c)
 			return err
 		}
 		return record(ctx, tx, eventSubmit, "person:"+c.person, made, map[string]any{"agency": c.agency, "type": c.request.Type})

@@ -58,10 +58,6 @@ func (s *Service) addAccount(ctx context.Context, actor string, a Account) (secr
 	if _, err := s.o.Registry.PersonByID(ctx, a.Person); err != nil {
 		return nil, err
 	}
-	lookup, err := s.lookup(ctx, username)
-	if err != nil {
-		return nil, err
-	}
 	secret = newTOTPSecret()
 	sealed, err := s.sealAccount(ctx, a.Person, sealedAccount{username, secret})
 	if err != nil {
@@ -72,18 +68,43 @@ func (s *Service) addAccount(ctx context.Context, actor string, a Account) (secr
 		return nil, err
 	}
 	return secret, s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `INSERT INTO login_accounts (person, lookup, sealed, password, created)
-			VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, a.Person, lookup, sealed, hash, db.Micros(s.o.Now())))
-		if err != nil {
+		if err := s.takeUsername(ctx, tx, a.Person, username, sealed, hash); err != nil {
 			return err
-		}
-		if n == 0 {
-			return fault.New(fault.Conflict, "the person has an account, or the username is taken")
 		}
 		_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.account.add", Actor: actor, Object: "person:" + a.Person})
 		return err
 	})
 }
+
+// takeUsername writes an account. It hashes the username at the last moment: the
+// longer ago, the likelier somebody knows of a generation that we do not.
+func (s *Service) takeUsername(ctx context.Context, tx db.Tx, person, username string, sealed []byte, password string) error {
+	lookups, err := s.lookups(ctx, username)
+	if err != nil {
+		return err
+	}
+	old, err := accountUnder(ctx, tx, lookups)
+	if err != nil {
+		return err
+	}
+	free := false
+	if old == nil {
+		if free, err = accountIndex().Take(ctx, tx, person, lookups); err != nil {
+			return err
+		}
+	}
+	if !free {
+		return errTaken
+	}
+	n, err := affected(tx.ExecContext(ctx, `INSERT INTO login_accounts (person, lookup, sealed, password, created)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, person, lookups[0], sealed, password, db.Micros(s.o.Now())))
+	if err == nil && n == 0 {
+		err = errTaken
+	}
+	return err
+}
+
+var errTaken = fault.New(fault.Conflict, "the person has an account, or the username is taken")
 
 // affected returns how many rows a statement changed.
 func affected(result sql.Result, err error) (int64, error) {
@@ -112,9 +133,10 @@ func (s *Service) openAccount(ctx context.Context, person string, sealed []byte)
 	return a, nil
 }
 
-// lookup returns the keyed hash by which a folded username is found.
-func (s *Service) lookup(ctx context.Context, username string) ([]byte, error) {
-	return s.o.Sealer.Lookup(ctx, "login.username", []byte(username))
+// lookups returns the hashes by which a folded username is found, the one to write
+// first.
+func (s *Service) lookups(ctx context.Context, username string) ([][]byte, error) {
+	return s.o.Sealer.Lookups(ctx, "login.username", []byte(username))
 }
 
 // foldUsername makes one of capitals, of full-width characters (which Chinese

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -113,19 +112,16 @@ func passwordProof(a *account, step int64, renewed string) proof {
 
 // findAccount returns the account with a folded username, nil if there is none.
 func (s *Service) findAccount(ctx context.Context, username string) (*account, error) {
-	lookup, err := s.lookup(ctx, username)
+	lookups, err := s.lookups(ctx, username)
 	if err != nil {
 		return nil, err
 	}
-	var a account
+	var a *account
 	err = s.o.DB.Read(ctx, func(tx db.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT person, password, sealed FROM login_accounts WHERE lookup = $1`, lookup).
-			Scan(&a.person, &a.password, &a.sealed)
+		a, err = accountUnder(ctx, tx, lookups)
+		return err
 	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	return &a, err
+	return a, err
 }
 
 func keyOf(s string) [32]byte { return sha256.Sum256([]byte(s)) }
