@@ -179,6 +179,9 @@ func (r *rig) rotateAll(ctx context.Context) error {
 		return step("root statement", func(c *city.City) error { return r.act(ctx, c, ca.RootAsk{Issuers: issuers}) })
 	})
 	add(keys.PurposeCA, issuers...)
+	steps = append(steps, func() error {
+		return step("lookup", func(c *city.City) error { return c.RotateLookup(ctx, "officer:bench") })
+	})
 	steps = append(steps, func() error { return step("kek", func(c *city.City) error { return r.rewrap(ctx, c) }) })
 	steps = append(steps, func() error { return r.rotateRoot(ctx, step) })
 	for _, one := range steps {

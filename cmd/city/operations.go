@@ -14,6 +14,7 @@ import (
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/approval"
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/web"
@@ -207,15 +208,30 @@ func (c *City) opRewrap() approval.Operation {
 
 func (c *City) opLookup() approval.Operation {
 	return approval.Operation{Kind: OpLookup, Title: web.Text{ZH: "更换检索密钥", EN: "Replace the lookup key"},
-		Check: func(_ context.Context, params jsontext.Value) (jsontext.Value, []approval.Line, error) {
+		Check: func(ctx context.Context, params jsontext.Value) (jsontext.Value, []approval.Line, error) {
 			if err := decode(params, &nothing{}); err != nil {
 				return nil, nil, err
 			}
-			return resolve(nothing{}, line("作用", "Effect", "people are found by new hashes; every row is indexed anew"))
+			since, err := c.LookupSince(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			return resolve(resolvedLookup{since.UnixMicro()}, line("自此时起使用", "In use since", since.UTC().Format(time.RFC3339)),
+				line("作用", "Effect", "people are found by new hashes; every row is indexed anew"))
 		},
-		Run: func(ctx context.Context, _ jsontext.Value, by approval.Decision) error {
-			return c.RotateLookup(ctx, by.Actor())
+		Run: func(ctx context.Context, resolved jsontext.Value, by approval.Decision) error {
+			var r resolvedLookup
+			if err := decode(resolved, &r); err != nil {
+				return err
+			}
+			return c.RotateLookupFrom(ctx, db.Time(r.From), by.Actor())
 		}}
+}
+
+// resolvedLookup names the generation that is replaced, by its time in
+// microseconds: it is replaced once.
+type resolvedLookup struct {
+	From int64 `json:"from"`
 }
 
 type exportRange struct {

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +41,7 @@ type city struct {
 	status *ecdsa.PrivateKey
 	agency *ecdsa.PrivateKey
 	kid    [8]byte
+	stolen []byte // the genuine file of the agency's key, nil while it is not stolen
 	server *httptest.Server
 	base   string // the page's origin
 
@@ -151,6 +153,11 @@ func (c *city) publishAs(root []byte, holder *ecdsa.PrivateKey) {
 			},
 			Lists: []trust.CodeList{{ID: "category", Codes: []trust.Code{{Code: 1, Value: "餐饮服务经营者", Names: trust.Names{ZH: "餐饮服务经营者", EN: "Catering service"}}}}},
 		}},
+	}
+	if c.stolen != nil {
+		sum := sha256.Sum256(c.stolen)
+		b.Keys[0].State, b.Keys[0].CompromisedAt, b.Keys[0].Genuine = trust.KeyCompromised, c.now-60, sum[:]
+		c.serve(map[string][]byte{fmt.Sprintf("/trust/genuine/%x", sum): c.stolen})
 	}
 	if c.seq > 1 {
 		previous := trust.Hash(c.files["/trust/bundle"])

@@ -18,6 +18,7 @@ import (
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/licenses/permit"
 	"github.com/signet-city/signet/verify/scanner"
+	"github.com/signet-city/signet/verify/trust"
 )
 
 // page is the page in a browser.
@@ -196,6 +197,32 @@ func TestVerdictsAreTold(t *testing.T) {
 }
 
 // TestCameraClips holds the camera to what hands, light and distance do.
+// TestStolenKey: once the page was on the network, permits that the stolen key signed
+// honestly stay valid, with the server stopped too; those of the thief do not.
+func TestStolenKey(t *testing.T) {
+	c := newCity(t)
+	honest, forged := c.permit(nil), c.permit(nil)
+	parsed, err := permit.Parse(honest, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.stolen, err = trust.EncodeGenuine([][16]byte{parsed.SigStructureHash()}); err != nil {
+		t.Fatal(err)
+	}
+	c.publish()
+	p := c.browse(t)
+	p.ready()
+	testkit.Allow(p.ctx, "Failed to load resource")
+	testkit.Allow(p.ctx, "ERR_CONNECTION_REFUSED")
+	c.server.Close()
+	p.reload()
+	p.paste(honest)
+	p.verdict("valid", "")
+	p.again()
+	p.paste(forged)
+	p.verdict("key_compromised", "not_on_genuine_list")
+}
+
 func TestCameraClips(t *testing.T) {
 	c := newCity(t)
 	text := c.permit(nil)

@@ -1,5 +1,6 @@
 import {
-  accept, bundleState, certificateKey, headState, loadStatus, loadTrust, maxBundle, maxHead, maxRoot, nothing, openHead, openRoot, PublicKey, Refusal, rootState, snapshotState,
+  accept, bundleState, certificateKey, equal, headState, hex, loadStatus, loadTrust, maxBundle, maxGenuine, maxHead, maxRoot, nothing, openHead, openRoot, parseGenuine, PublicKey,
+  Refusal, rootState, sha256, snapshotState,
   type Basis, type Bytes, type RootStatement, type State, type Trust,
 } from "./core/index.ts";
 
@@ -14,6 +15,7 @@ export interface Kept {
   firstSeen: number;
   state: State;
   bundle: Bytes;
+  genuine?: Bytes[]; // the files of stolen keys' genuine permits that the bundle names
   snapshot: Bytes | null;
   asOf: number | null; // of that snapshot
   updated: number; // when this was last found to be current, seconds
@@ -56,6 +58,7 @@ export async function refresh(old: Kept | null, get: Get, now: number): Promise<
     firstSeen: old?.firstSeen ?? now,
     state,
     bundle,
+    genuine: await genuineFiles(trust, old?.genuine ?? [], get),
     snapshot: old?.snapshot ?? null,
     asOf: old?.asOf ?? null,
     updated: now,
@@ -76,6 +79,32 @@ export async function refresh(old: Kept | null, get: Get, now: number): Promise<
     return { kept, statusFault: e, whole: true };
   }
   return { kept, statusFault: null, whole: true };
+}
+
+/**
+ * genuineFiles returns the files of genuine permits that the bundle names, each
+ * fetched once. One that is not to be had is left out: then the verdict on its key's
+ * permits says so.
+ */
+async function genuineFiles(trust: Trust, old: Bytes[], get: Get): Promise<Bytes[]> {
+  const files: Bytes[] = [];
+  for (const key of trust.bundle.keys) {
+    const name = key.genuine;
+    if (!name) continue;
+    for (const file of [async () => old, async () => [await get(`/trust/genuine/${hex(name)}`, maxGenuine)]]) {
+      const found = await named(await file().catch(() => []), name);
+      if (!found) continue;
+      files.push(found);
+      break;
+    }
+  }
+  return files;
+}
+
+/** named returns the file with that hash. */
+async function named(files: Bytes[], name: Bytes): Promise<Bytes | null> {
+  for (const file of files) if (equal(await sha256(file), name)) return file;
+  return null;
 }
 
 /** freshness returns what a head vouches for. One that is out of date vouches for nothing, and harms nothing. */
@@ -110,11 +139,12 @@ export async function basisOf(kept: Kept | null, now: number): Promise<Basis> {
   } catch (e) {
     return { trust: null, trustFault: refusalOf(e), status: null };
   }
-  if (!kept.snapshot) return { trust, status: null };
+  const genuine = await Promise.all((kept.genuine ?? []).map((file) => parseGenuine(file)));
+  if (!kept.snapshot) return { trust, status: null, genuine };
   try {
-    return { trust, status: await loadStatus(trust, kept.snapshot) };
+    return { trust, status: await loadStatus(trust, kept.snapshot), genuine };
   } catch (e) {
-    return { trust, status: null, statusFault: refusalOf(e) };
+    return { trust, status: null, statusFault: refusalOf(e), genuine };
   }
 }
 

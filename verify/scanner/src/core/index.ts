@@ -7,6 +7,6 @@ export { parsePermit, signedHash, verifyPermit, type Permit } from "./permit.ts"
 export { readFile, trimmed, type Picture, type Unread } from "./read.ts";
 export { accept, bundleState, headState, nothing, rootState, snapshotState, type Mark, type State } from "./state.ts";
 export { lookup, parseSnapshot, verifySnapshot, type Snapshot } from "./status.ts";
-export { maxBundle, maxHead, maxRoot, openBundle, openHead, openRoot, parseGenuine, type Genuine, type Head, type RootStatement } from "./trust.ts";
+export { maxBundle, maxGenuine, maxHead, maxRoot, openBundle, openHead, openRoot, parseGenuine, type Genuine, type Head, type RootStatement } from "./trust.ts";
 export { check, loadStatus, loadTrust, type Basis, type Result, type Trust, type Verdict } from "./verify.ts";
 export { certificateKey } from "./x509.ts";
