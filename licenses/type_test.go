@@ -7,19 +7,6 @@ import (
 	"github.com/signet-city/signet/licenses"
 )
 
-func TestShippedTypes(t *testing.T) {
-	types, err := licenses.ShippedTypes()
-	must(t, err)
-	if len(types) != 2 {
-		t.Errorf("%d types, want 2", len(types))
-	}
-	for _, ty := range types {
-		if tt := ty.Trust(); tt.Code != ty.Code || len(tt.Fields) != len(ty.Fields) || tt.MaxStatusAge <= 0 {
-			t.Errorf("%s in the bundle: %+v", ty.ID, tt)
-		}
-	}
-}
-
 const goodType = `
 id: test
 code: 9

@@ -21,7 +21,8 @@ func permits(b *bench) error {
 	if err != nil {
 		return err
 	}
-	dictionary := []byte(types[0].Dictionary)
+	food := slices.IndexFunc(types, func(t *licenses.Type) bool { return t.ID == "food-business" })
+	dictionary := []byte(types[food].Dictionary)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
