@@ -108,7 +108,7 @@ type Config struct {
 	sources map[string]string // key → where its value came from; absent: default
 }
 
-// PKCS11 names a hardware security module. All three fields are set, or none.
+// PKCS11 names a hardware security module. Its first three fields are set, or none.
 type PKCS11 struct {
 	// Module is the absolute path of the vendor's library.
 	// Default: none. Danger: it is code that runs inside this program.
@@ -121,6 +121,10 @@ type PKCS11 struct {
 	// PINFile is the file that holds the user's PIN and nothing else.
 	// Default: none. Danger: a wrong PIN, tried at each start, locks a token.
 	PINFile string `koanf:"pin_file"`
+
+	// Concurrent is how many signatures the token is asked for at once. From 1 to 32.
+	// Default: 4. Danger: some tokens fail under more than they are made for.
+	Concurrent int64 `koanf:"concurrent"`
 }
 
 // TLS names a certificate and its key, PEM files that are read again when they

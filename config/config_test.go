@@ -58,6 +58,7 @@ func TestDefaults(t *testing.T) {
 		Log:    config.Log{Level: "info", Format: "text"},
 		Trust:  config.Trust{BundleLife: 336 * time.Hour, SnapshotLife: 72 * time.Hour, HeadLife: 24 * time.Hour},
 		CA:     config.CA{CRLLife: 96 * time.Hour},
+		PKCS11: config.PKCS11{Concurrent: 4},
 		Site:   config.Site{NameZH: "一网通办", NameEN: "City services"},
 		Limits: config.Limits{BodyBytes: 8 << 20, BatchLines: 10_000},
 	}

@@ -81,6 +81,7 @@ func (c Config) problems() Problems {
 	check("log.level", choiceProblem(c.Log.Level, "debug", "info", "warn", "error"))
 	check("log.format", choiceProblem(c.Log.Format, "text", "json"))
 	c.checkLives(check)
+	check("pkcs11.concurrent", numberProblem(c.PKCS11.Concurrent, 1, 32))
 	check("limits.body_bytes", numberProblem(c.Limits.BodyBytes, 4096, 64<<20))
 	check("limits.batch_lines", numberProblem(c.Limits.BatchLines, 1, 100_000))
 	if filepath.Clean(c.KEKFile) == filepath.Clean(c.RootKeyFile) {

@@ -41,6 +41,8 @@ type Where struct {
 	Database string             // sqlite:PATH or postgres://…; "" means sqlite:DATA/signet.db
 	KEKFile  string             // "" means DATA/kek
 	PKCS11   *keys.PKCS11Config // nil for none
+
+	Concurrent int // signatures that the token is asked for at once; 0 means 4
 }
 
 func (w Where) database() string {
@@ -187,7 +189,7 @@ func openRing(ctx context.Context, d *db.DB, o Options) (*keys.Ring, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := keys.Options{DB: d, KEK: kek, NextKEK: o.nextKEK, PKCS11: o.PKCS11, Now: o.Now, Logger: o.Logger}
+	k := keys.Options{DB: d, KEK: kek, NextKEK: o.nextKEK, PKCS11: o.PKCS11, Concurrent: o.Concurrent, Now: o.Now, Logger: o.Logger}
 	if o.Metrics != nil {
 		k.Registerer = o.Metrics
 	}

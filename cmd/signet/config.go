@@ -152,6 +152,7 @@ func configFlags() [][2]string {
 		{"pkcs11.module", "`FILE` of the PKCS#11 library"},
 		{"pkcs11.token", "`LABEL` of the PKCS#11 token"},
 		{"pkcs11.pin-file", "`FILE` that holds the token's PIN"},
+		{"pkcs11.concurrent", "how many `SIGNATURES` the token is asked for at once"},
 		{"tls.cert-file", "PEM `FILE` of the public certificate and its intermediates"},
 		{"tls.key-file", "PEM `FILE` of its private key"},
 		{"site.name-zh", "the Chinese `NAME` that the pages carry"},
@@ -220,6 +221,7 @@ func whereOf(cfg config.Config) (city.Where, error) {
 	w := city.Where{Data: data, Database: cfg.Database, KEKFile: cfg.KEKFile}
 	if m := cfg.PKCS11; m.Module != "" {
 		w.PKCS11 = &keys.PKCS11Config{Module: m.Module, Token: m.Token, PINFile: m.PINFile}
+		w.Concurrent = int(m.Concurrent)
 	}
 	return w, nil
 }
