@@ -86,7 +86,7 @@ func TestBrowserSeesErrors(t *testing.T) {
 			t.Errorf("not seen: %s\n%s", part, seen)
 		}
 	}
-	if strings.Contains(seen, "400") {
+	if strings.Contains(seen, "status of 400") {
 		t.Errorf("a document's status: %s", seen)
 	}
 	path := filepath.Join(t.TempDir(), "a", "b.png")
