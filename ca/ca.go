@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signet-city/signet/ca/lint"
+	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
@@ -41,13 +42,18 @@ type Options struct {
 	DB          *db.DB
 	Ring        *keys.Ring
 	Agencies    Agencies
-	BaseURL     string                // plain http, no path: stands in certificates
-	Tokens      web.TokenChecker      // nil: Mount leaves out the administration
-	Instance    byte                  // first byte of serial numbers, 1 to 127; 0 means 1
-	CRLLifetime time.Duration         // 0 means 24 hours; a CRL is renewed after half of it
-	Now         func() time.Time      // nil means time.Now
-	Logger      *slog.Logger          // nil discards
-	Registerer  prometheus.Registerer // nil: metrics are not registered
+	BaseURL     string           // plain http, no path: stands in certificates
+	Tokens      web.TokenChecker // nil: Mount leaves out the administration
+	Instance    byte             // first byte of serial numbers, 1 to 127; 0 means 1
+	CRLLifetime time.Duration    // 0 means 24 hours; a CRL is renewed after half of it
+
+	OCSPLifetime time.Duration // of an answer; 0 means 12 hours; renewed after half of it
+	OCSPCache    int           // answers in memory; 0 means 65536, about 80 MB
+	OCSPFresh    int           // answers a second that are signed for one client: with a nonce, or "unknown"; 0 means 200 of each
+
+	Now        func() time.Time      // nil means time.Now
+	Logger     *slog.Logger          // nil discards
+	Registerer prometheus.Registerer // nil: metrics are not registered
 }
 
 // CA is the authority of one city, safe for concurrent use.
@@ -71,6 +77,7 @@ type CA struct {
 
 	jobs   sync.Map // *x509.CertificateRequest → *job, while it is being issued
 	shards shards
+	ocsp   *responder
 	kick   chan struct{} // a revocation waits for its CRL
 
 	mu      sync.Mutex         // guards signers
@@ -113,6 +120,9 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 		if _, err := c.active(ctx, id); err != nil {
 			return nil, fmt.Errorf("open ca: issuer %s: %w", id, err)
 		}
+	}
+	if c.ocsp, err = newResponder(c, o); err != nil {
+		return nil, fmt.Errorf("open ca: %w", err)
 	}
 	return c, nil
 }
@@ -166,6 +176,15 @@ func crlURL(base, issuer string, shard int64) string {
 	return fmt.Sprintf("%s/ca/%s/crl/%d.crl", base, issuer, shard)
 }
 
+// responderOf returns the address of the issuer's OCSP responder, "" for kinds of
+// which nobody is asked there.
+func responderOf(base string, kind profile.Kind, issuer string) string {
+	if rules, ok := kind.Rules(); !ok || !rules.Responder() {
+		return ""
+	}
+	return fmt.Sprintf("%s/ca/%s/ocsp", base, issuer)
+}
+
 // caURL names the certificate by its key: after a rotation the older ones must
 // still find theirs.
 func caURL(base, issuer string, cert *x509.Certificate) string {
@@ -194,6 +213,7 @@ func (c *CA) Run(ctx context.Context) error {
 	var last time.Time
 	for {
 		c.follow(ctx)
+		c.ocsp.follow(ctx)
 		if err := c.PublishCRLs(ctx); err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "publish CRLs", slog.Any("cause", err))
 		}
@@ -218,4 +238,5 @@ func (c *CA) maintain(ctx context.Context) {
 	if err := c.RenewServices(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "renew service certificates", slog.Any("cause", err))
 	}
+	c.ocsp.renew(ctx)
 }

@@ -1,9 +1,9 @@
 // Package ca is the city's certificate authority.
 //
 // It owns the ceremony that makes a city (Hold), the issuing of certificates, their
-// revocation, the CRLs, the city's own TLS certificate, and what is served under
-// /ca/. Certificates follow RFC 5280 and the profiles of ca/profile; CRLs are
-// sharded, each certificate naming its own.
+// revocation, the CRLs, the OCSP responders, the city's own TLS certificate, and what
+// is served under /ca/. Certificates follow RFC 5280 and the profiles of ca/profile;
+// CRLs are sharded, each certificate naming its own; OCSP follows RFC 6960 and 5019.
 //
 // A certificate is issued through smallstep's embedded authority, one for each CA
 // key, whose signing service is ours: lint the template (ca/lint) → commit an

@@ -298,6 +298,7 @@ func (h *holding) certify(ctx context.Context, o order, by authorityKey) (*made,
 	if by.cert != nil {
 		shard = 1
 		r.CRL, r.CAIssuers = crlURL(h.BaseURL, by.id, shard), caURL(h.BaseURL, by.id, by.cert)
+		r.OCSP = responderOf(h.BaseURL, o.kind, by.id)
 	}
 	t, err := profile.Template(r, by.cert)
 	if err != nil {

@@ -36,10 +36,12 @@ func (c *CA) Mount(mux *http.ServeMux) {
 }
 
 // MountPublic adds what certificates point to by plain http: the issuers'
-// certificates and the CRLs. Both are signed in themselves.
+// certificates, the CRLs and the OCSP responders, whose answers are all signed in
+// themselves. The multiplexer needs KeepSlashes in front of it.
 func (c *CA) MountPublic(mux *http.ServeMux) {
 	c.route(mux, "GET /ca/{issuer}/{file}", c.serveCertificate)
 	c.route(mux, "GET /ca/{issuer}/crl/{file}", c.serveCRL)
+	c.mountOCSP(mux)
 }
 
 func (c *CA) route(mux *http.ServeMux, pattern string, f func(http.ResponseWriter, *http.Request) error) {

@@ -48,6 +48,8 @@ type Request struct {
 
 	Actor          string
 	IdempotencyKey string // "" for none; with one, the same actor's same request is answered with the same certificate
+
+	by string // the CA key that signs, of OCSP alone; "" for the one in use
 }
 
 var errUnderWay = fault.New(fault.Unavailable, "this certificate is being made, try again")
@@ -85,7 +87,7 @@ func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
 	if old, err := c.repeated(ctx, r, hash); err != nil || old.Serial != "" {
 		return old, err
 	}
-	s, err := c.active(ctx, r.Issuer)
+	s, err := c.issuingKey(ctx, r)
 	if err != nil {
 		return Certificate{}, err
 	}
@@ -272,7 +274,7 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 		return nil, Certificate{}, err
 	}
 	t, err := profile.Template(profile.Request{Kind: r.Profile, Subject: subject, Public: pub, Serial: serial, NotBefore: r.NotBefore,
-		NotAfter: r.NotAfter, Hosts: r.Hosts, CRL: url, CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
+		NotAfter: r.NotAfter, Hosts: r.Hosts, CRL: url, OCSP: responderOf(c.base, r.Profile, r.Issuer), CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
 	if err != nil {
 		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())
 	}

@@ -42,3 +42,42 @@ func (m *metrics) count(kind profile.Kind, err error) {
 	}
 	m.issued.WithLabelValues(string(kind), result).Inc()
 }
+
+// ocspMetrics count answers. OCSP is counted, not audited: an answer says nothing
+// that the log does not.
+type ocspMetrics struct {
+	answered map[string]prometheus.Counter
+	signed   *prometheus.CounterVec
+	limited  *prometheus.CounterVec
+}
+
+// Results of OCSP requests, as the label has them.
+const (
+	ocspGood         = "good"
+	ocspRevoked      = "revoked"
+	ocspUnknown      = "unknown"
+	ocspMalformed    = "malformed"
+	ocspInternal     = "internal_error"
+	ocspTryLater     = "try_later"
+	ocspUnauthorized = "unauthorized"
+)
+
+// newOCSPMetrics registers with reg, or nowhere if it is nil.
+func newOCSPMetrics(reg prometheus.Registerer, cached func() int) (*ocspMetrics, error) {
+	answered := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_ca_ocsp_answers_total", Help: "OCSP requests by result."}, []string{"result"})
+	m := &ocspMetrics{
+		answered: map[string]prometheus.Counter{},
+		signed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_ca_ocsp_signatures_total",
+			Help: "Signatures over OCSP answers by why: first, nonce, unknown, changed, renewed; failed for none."}, []string{"why"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_ca_ocsp_limited_total",
+			Help: "OCSP requests over a limit of fresh signatures: nonce, unknown."}, []string{"what"}),
+	}
+	for _, result := range []string{ocspGood, ocspRevoked, ocspUnknown, ocspMalformed, ocspInternal, ocspTryLater, ocspUnauthorized} {
+		m.answered[result] = answered.WithLabelValues(result)
+	}
+	if reg == nil {
+		return m, nil
+	}
+	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "signet_ca_ocsp_cached", Help: "OCSP answers in memory."}, func() float64 { return float64(cached()) })
+	return m, errors.Join(reg.Register(answered), reg.Register(m.signed), reg.Register(m.limited), reg.Register(gauge))
+}

@@ -89,6 +89,7 @@ func (c *CA) revoke(ctx context.Context, r revocation) error {
 	}
 	if did {
 		c.metrics.revoked.Inc()
+		c.ocsp.changed(ctx, r.serial)
 		select {
 		case c.kick <- struct{}{}:
 		default:

@@ -82,7 +82,8 @@ func (c *CA) services() []service {
 
 // RenewServices gives the TLS and OCSP keys of the city successors with new
 // certificates, made from their templates, once two thirds of a certificate's life
-// are over, and retires what was succeeded a while ago. Replicas take turns.
+// are over or it was revoked, and retires what was succeeded a while ago. OCSP keys
+// get certificates from every CA key of their issuer. Replicas take turns.
 func (c *CA) RenewServices(ctx context.Context) error {
 	var errs []error
 	for _, s := range c.services() {
@@ -105,8 +106,12 @@ func (c *CA) renew(ctx context.Context, s service) error {
 	if err != nil {
 		return err
 	}
-	if left := cert.NotAfter.Sub(c.now()); left > cert.NotAfter.Sub(cert.NotBefore)/3 {
-		return nil
+	revoked, err := c.revoked(ctx, cert)
+	if err != nil {
+		return err
+	}
+	if left := cert.NotAfter.Sub(c.now()); left > cert.NotAfter.Sub(cert.NotBefore)/3 && !revoked {
+		return c.cover(ctx, s, active)
 	}
 	mine, err := c.takeTurn(ctx, s.purpose+":"+s.owner)
 	if err != nil || !mine {
@@ -120,6 +125,9 @@ func (c *CA) renew(ctx context.Context, s service) error {
 		if err := c.ring.Move(ctx, next.ID, keys.Published, "system", "renewal"); err != nil {
 			return err
 		}
+	}
+	if err := c.cover(ctx, s, next); err != nil {
+		return err
 	}
 	_, _, err = c.ring.Promote(ctx, s.purpose, s.owner, "system")
 	return err
@@ -138,7 +146,10 @@ func (c *CA) PrepareService(ctx context.Context, purpose, owner, actor string) e
 			return cmpErr(err, fault.New(fault.Conflict, "there is no key to follow"))
 		}
 		next, err := c.successor(ctx, s, active[len(active)-1])
-		if err != nil || next.State != keys.Staged {
+		if err != nil {
+			return err
+		}
+		if err := c.cover(ctx, s, next); err != nil || next.State != keys.Staged {
 			return err
 		}
 		return c.ring.Move(ctx, next.ID, keys.Published, actor, "next")

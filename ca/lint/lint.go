@@ -85,7 +85,11 @@ func (l *Linter) Check(kind profile.Kind, template, issuer *x509.Certificate) (*
 	if err != nil {
 		return nil, err
 	}
-	if findings := l.Certificate(kind, cert, issuer); len(findings) > 0 {
+	findings := l.Certificate(kind, cert, issuer)
+	if detail := lacksResponder(kind, cert); detail != "" {
+		findings = append(findings, Finding{"responder", detail})
+	}
+	if len(findings) > 0 {
 		return nil, &Error{findings}
 	}
 	return &Token{tbs: cert.RawTBSCertificate}, nil
@@ -191,6 +195,7 @@ var ownRules = []rule{
 	{"identifiers", checkIdentifiers},
 	{"issuer", checkIssuer},
 	{"key", checkKey},
+	{"responder", checkResponder},
 	{"serial", checkSerial},
 	{"subject", checkSubject},
 	{"usage", checkUsage},

@@ -60,6 +60,9 @@ func request(t testing.TB, kind profile.Kind, name string, pub crypto.PublicKey)
 	if kind != profile.Root {
 		r.CRL, r.CAIssuers = "http://city.example/ca/city/crl/1.crl", "http://city.example/ca/city/ca.crt"
 	}
+	if rules, _ := kind.Rules(); rules.Responder() {
+		r.OCSP = "http://city.example/ca/city/ocsp"
+	}
 	if kind == profile.TLS {
 		r.Hosts = []string{"localhost", "127.0.0.1"}
 	}
@@ -141,7 +144,19 @@ func extension(oid asn1.ObjectIdentifier, critical bool, value []byte) pkix.Exte
 }
 
 var mutations = []mutation{
-	{"addresses", "OCSP responder", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = []string{"http://city.example/ocsp"} }},
+	{"responder", "none", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = nil }},
+	{"responder", "none for TLS", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = nil }},
+	{"responder", "two", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.OCSPServer = append(c.OCSPServer, "http://b.example/ocsp")
+	}},
+	{"responder", "https", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = []string{"https://city.example/ocsp"} }},
+	{"responder", "no host", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.OCSPServer = []string{"http:///ocsp"} }},
+	{"responder", "of an OCSP signer", profile.OCSP, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.OCSPServer = []string{"http://city.example/ca/city/ocsp"}
+	}},
+	{"responder", "of an issuing CA", profile.Issuer, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.OCSPServer = []string{"http://city.example/ca/root/ocsp"}
+	}},
 	{"addresses", "no CRL", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.CRLDistributionPoints = nil }},
 	{"addresses", "https", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) {
 		c.CRLDistributionPoints = []string{"https://city.example/1.crl"}
@@ -259,6 +274,31 @@ func TestEachRuleCatchesItsBadCases(t *testing.T) {
 		if !slices.ContainsFunc(mutations, func(m mutation) bool { return m.rule == name }) {
 			t.Errorf("rule %s has no bad case", name)
 		}
+	}
+}
+
+// TestCertificatesFromBeforeResponders: they name none and are valid still, while
+// none is signed any more.
+func TestCertificatesFromBeforeResponders(t *testing.T) {
+	p := newPKI(t, elliptic.P256(), elliptic.P256())
+	template, err := profile.Template(request(t, profile.PermitSigning, "Leaf", ecKey(t, elliptic.P256()).Public()), p.issuer.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template.OCSPServer = nil
+	der, err := x509.CreateCertificate(rand.Reader, template, p.issuer.cert, template.PublicKey, p.issuer.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := p.linter.Certificate(profile.PermitSigning, old, p.issuer.cert); len(found) > 0 {
+		t.Errorf("an old certificate is refused: %v", found)
+	}
+	if token, err := p.linter.Check(profile.PermitSigning, template, p.issuer.cert); token != nil || err == nil {
+		t.Error("a new one is signed")
 	}
 }
 

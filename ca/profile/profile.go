@@ -31,6 +31,11 @@ type Rules struct {
 	NoCheck  bool                    // carries id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1)
 }
 
+// Responder reports whether certificates of the profile say where their status can
+// be asked for. CAs' do not, because the root that signs them is offline; nor do
+// OCSP signers', which are not asked about (RFC 6960 section 4.2.2.2.1).
+func (r Rules) Responder() bool { return !r.CA && !r.NoCheck }
+
 // Extended key usages.
 var (
 	oidServerAuth      = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 1}

@@ -14,6 +14,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func city(t testing.TB) (root, issuer *x509.Certificate) {
 
 func leaf(t testing.TB) profile.Request {
 	return profile.Request{Kind: profile.PermitSigning, Subject: subject(t, "Agency"), Public: key(t, elliptic.P256()).Public(), Serial: serial(t),
-		NotBefore: start, CRL: "http://city.example/ca/city/crl/1.crl", CAIssuers: "http://city.example/ca/city/ca.crt"}
+		NotBefore: start, CRL: "http://city.example/ca/city/crl/1.crl", OCSP: "http://city.example/ca/city/ocsp", CAIssuers: "http://city.example/ca/city/ca.crt"}
 }
 
 func TestTemplateOfEachProfile(t *testing.T) {
@@ -121,11 +122,15 @@ func TestTemplateOfEachProfile(t *testing.T) {
 		t.Run(string(tt.kind), func(t *testing.T) {
 			r := leaf(t)
 			r.Kind, r.Hosts = tt.kind, tt.hosts
+			want := []string{r.OCSP}
+			if tt.kind == profile.OCSP {
+				r.OCSP, want = "", nil
+			}
 			c, err := profile.Template(r, issuer)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.IsCA || c.KeyUsage != x509.KeyUsageDigitalSignature || c.SignatureAlgorithm != x509.ECDSAWithSHA384 || len(c.OCSPServer) != 0 {
+			if c.IsCA || c.KeyUsage != x509.KeyUsageDigitalSignature || c.SignatureAlgorithm != x509.ECDSAWithSHA384 || !slices.Equal(c.OCSPServer, want) {
 				t.Errorf("CA %v, usage %v, algorithm %v, OCSP %v", c.IsCA, c.KeyUsage, c.SignatureAlgorithm, c.OCSPServer)
 			}
 			if tt.eku >= 0 && (len(c.ExtKeyUsage) != 1 || c.ExtKeyUsage[0] != tt.eku) || tt.eku < 0 && len(c.UnknownExtKeyUsage) != 1 {
@@ -236,6 +241,11 @@ func TestTemplateRefuses(t *testing.T) {
 		{"host in capitals", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"A"} }},
 		{"CRL over https", issuer, func(r *profile.Request) { r.CRL = "https://city.example/1.crl" }},
 		{"no CRL", issuer, func(r *profile.Request) { r.CRL = "" }},
+		{"no responder", issuer, func(r *profile.Request) { r.OCSP = "" }},
+		{"responder over https", issuer, func(r *profile.Request) { r.OCSP = "https://city.example/ca/city/ocsp" }},
+		{"responder of an OCSP signer", issuer, func(r *profile.Request) { r.Kind = profile.OCSP }},
+		{"responder of an issuing CA", root, func(r *profile.Request) { r.Kind = profile.Issuer }},
+		{"responder of the root", nil, func(r *profile.Request) { r.Kind, r.CRL, r.CAIssuers = profile.Root, "", "" }},
 		{"CA address with user", issuer, func(r *profile.Request) { r.CAIssuers = "http://u@city.example/" }},
 	}
 	for _, tt := range tests {

@@ -35,6 +35,7 @@ type Request struct {
 	NotAfter  time.Time // zero: the profile's usual lifetime; clamped to the issuer's
 	Hosts     []string  // DNS names and IP addresses
 	CRL       string    // where the CRL with this certificate's shard is; http
+	OCSP      string    // where the issuer's responder is; http; where Rules.Responder says so
 	CAIssuers string    // where the issuer's certificate is; http
 }
 
@@ -67,6 +68,9 @@ func Template(r Request, issuer *x509.Certificate) (*x509.Certificate, error) {
 		return nil, err
 	}
 	if err := setHosts(t, r.Hosts, rules.Hosts); err != nil {
+		return nil, err
+	}
+	if err := setResponder(t, r.OCSP, rules); err != nil {
 		return nil, err
 	}
 	return t, setIssuer(t, r, issuer)
@@ -170,8 +174,20 @@ func validHost(h string) bool {
 	return true
 }
 
+// setResponder writes where the certificate's status can be asked for.
+func setResponder(t *x509.Certificate, address string, rules Rules) error {
+	if rules.Responder() != (address != "") {
+		return errors.New("certificates other than CAs' and OCSP signers' name a responder, and no others")
+	}
+	if address == "" {
+		return nil
+	}
+	t.OCSPServer = []string{address}
+	return checkAddress(address)
+}
+
 // setIssuer writes what depends on who signs: algorithm, authority key and the
-// addresses. There is no OCSP address as long as nobody answers there.
+// other addresses.
 func setIssuer(t *x509.Certificate, r Request, issuer *x509.Certificate) (err error) {
 	if issuer == nil {
 		if r.CRL != "" || r.CAIssuers != "" {

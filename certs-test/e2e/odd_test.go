@@ -133,7 +133,7 @@ var oddAddresses = []string{
 	"/licenses/v1/licenses?limit=-1", "/licenses/v1/licenses?limit=99999999999999999999", "/licenses/v1/licenses/%00", "/licenses/v1/licenses/%ff/qr.png",
 	"/licenses/v1/licenses/%F0%9F%92%A9/qr.svg", "/registry/v1/agencies/%00", "/registry/v1/agencies/%00/authorities", "/registry/v1/firms/%00", "/registry/v1/firms/%ff",
 	"/ca/v1/certificates/%00", "/ca/v1/certificates/zz", "/ca/city/%00", "/ca/%00/ca.crt", "/ca/city/crl/99999999999999999999.crl",
-	"/trust/genuine/%00", "/trust/genuine/zz", "/trust/genuine/" + strings.Repeat("00", 32), "/log/v1/export?from=-1", "/log/v1/export?from=%00", "/security/v1/requests/%00",
+	"/ca/nobody/ocsp/MA==", "/trust/genuine/%00", "/trust/genuine/zz", "/trust/genuine/" + strings.Repeat("00", 32), "/log/v1/export?from=-1", "/log/v1/export?from=%00", "/security/v1/requests/%00",
 	"/ca/city/crl/9223372036854775807.crl", "/ca/%00/crl/1.crl", "/log/tile/%00", "/log/tile/63/000", "/log/tile/0/x999/x999/x999/x999/x999/x999/999", "/log/tile/entries/000.p/0",
 }
 

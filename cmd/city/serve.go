@@ -119,7 +119,7 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 
 // dress adds what every public request goes through.
 func (c *City) dress(h http.Handler) http.Handler {
-	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(h, c.bodyBytes, c.Site.Stranger())))
+	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(c.CA.KeepSlashes(h), c.bodyBytes, c.Site.Stranger())))
 }
 
 // refuseNoText refuses an address that is no text: databases differ in whether
