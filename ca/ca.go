@@ -208,6 +208,7 @@ func (c *CA) Issuers() map[string]Issuer {
 // may run it.
 func (c *CA) Run(ctx context.Context) error {
 	const poll, slow = 2 * time.Second, time.Minute
+	changed := c.db.Watch(ctx, rootTopic)
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	var last time.Time
@@ -226,6 +227,7 @@ func (c *CA) Run(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		case <-c.kick:
+		case <-changed:
 		}
 	}
 }

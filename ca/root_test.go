@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/json/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -208,6 +210,30 @@ func TestRootRotates(t *testing.T) {
 		}
 		if err := again.PublishRootCRL(t.Context(), firstKey, 30, actor); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("the first root signs on: %v", err)
+		}
+		// The first root still signs the CRL of what it certified, and nothing else.
+		file = c.ask(t, ca.RootAsk{Former: true})
+		if _, err := ca.SignRootRequest(file, second, []crypto.Signer{secondKey}, c.clock.now()); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("the first root's CRL without its key: %v", err)
+		}
+		if response, err = ca.SignRootRequest(file, second, []crypto.Signer{secondKey, firstKey}, c.clock.now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ApplyRoot(t.Context(), response, actor); err != nil {
+			t.Fatal(err)
+		}
+		for number, root := range map[string]*x509.Certificate{"1": first, "2": second} {
+			w := httptest.NewRecorder()
+			mux := http.NewServeMux()
+			c.MountPublic(mux)
+			mux.ServeHTTP(w, httptest.NewRequest("GET", "/ca/root/crl/"+number+".crl", nil))
+			list, err := x509.ParseRevocationList(w.Body.Bytes())
+			if err != nil || list.CheckSignatureFrom(root) != nil || list.ThisUpdate.Before(c.clock.now().Add(-time.Minute)) {
+				t.Errorf("CRL %s of the roots: %v", number, err)
+			}
+		}
+		if _, err := trust.OpenRoot(c.RootStatement(), first.PublicKey, c.clock.now()); err == nil {
+			t.Error("a former root signed the statement")
 		}
 		// The second root can hand over in its turn, and needs the first no more.
 		c.act(t, ca.RootAsk{Issuers: []string{"donghu"}}, secondKey)

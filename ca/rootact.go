@@ -33,6 +33,7 @@ const (
 	requestFormat  = "signet-root-request/1"
 	responseFormat = "signet-root-response/1"
 	maxRootFile    = 1 << 20
+	maxFormer      = 16
 )
 
 // RootAsk says what an act of the root is for. It always renews the root statement
@@ -41,6 +42,7 @@ type RootAsk struct {
 	Issuers  []string          // issuing CAs whose next key gets its certificate
 	NextRoot crypto.PublicKey  // to be named as the root that follows; nil leaves that as it is
 	Switch   *x509.Certificate // the named next root takes over; both roots sign
+	Former   bool              // the roots before sign their CRLs: what they certified still needs them
 	Actor    string
 }
 
@@ -49,7 +51,8 @@ type RootAsk struct {
 type RootRequest struct {
 	Format       string                `json:"format"`
 	ID           string                `json:"id"`
-	Roots        []RootFile            `json:"roots"` // that sign, the current one first
+	Roots        []RootFile            `json:"roots"`  // that sign, the current one first
+	Former       []RootFile            `json:"former"` // that sign their CRLs and nothing else
 	Statement    trust.RootStatement   `json:"statement"`
 	Certificates []RootCertificateItem `json:"certificates"`
 	CRLs         []RootCRLItem         `json:"crls"`
@@ -126,6 +129,11 @@ func (c *CA) askRoot(ctx context.Context, a RootAsk) ([]byte, error) {
 	by, err := c.actRoots(&q, a)
 	if err != nil {
 		return nil, err
+	}
+	if q.Former = []RootFile{}; a.Former {
+		for _, old := range c.roots.Load().before {
+			q.Former = append(q.Former, RootFile{old.key, old.cert.Raw})
+		}
 	}
 	var rows []Certificate
 	for _, id := range a.Issuers {
@@ -408,7 +416,7 @@ func (c *CA) storeRequest(ctx context.Context, q RootRequest, rows []Certificate
 	err = c.db.Update(ctx, func(tx db.Tx) error {
 		q.CRLs = slices.Clone(drafts)
 		var events []audit.Event
-		for _, root := range q.Roots {
+		for _, root := range slices.Concat(q.Roots, q.Former) {
 			item, event, err := c.askCRL(ctx, tx, root, actor, now)
 			if err != nil {
 				return err
@@ -492,7 +500,7 @@ func parseRootRequest(file []byte) (q RootRequest, err error) {
 	if err := json.Unmarshal(file, &q, json.RejectUnknownMembers(true)); err != nil || q.Format != requestFormat {
 		return q, fault.Wrap(fault.Invalid, "this is no root request of this version", err)
 	}
-	if len(q.Roots) < 1 || len(q.Roots) > 2 || len(q.CRLs) != len(q.Roots) {
+	if len(q.Roots) < 1 || len(q.Roots) > 2 || len(q.Former) > maxFormer || len(q.CRLs) != len(q.Roots)+len(q.Former) {
 		return q, fault.New(fault.Invalid, "the root request names too few or too many roots")
 	}
 	return q, nil

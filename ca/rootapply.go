@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/audit"
@@ -127,6 +128,12 @@ func (c *CA) compare(q RootRequest, a RootResponse, act rootAct) (s signedAct, e
 			return s, fault.New(fault.Invalid, "the response's root statement is not the one that was asked for")
 		}
 	}
+	lists := maps.Clone(byKey)
+	for _, r := range q.Former {
+		if lists[r.Key], err = x509.ParseCertificate(r.DER); err != nil {
+			return s, err
+		}
+	}
 	s.statement = a.Statement
 	for i, item := range q.Certificates {
 		row, err := c.compareCertificate(item, a.Certificates[i], byKey[item.By], act.actor)
@@ -141,7 +148,7 @@ func (c *CA) compare(q RootRequest, a RootResponse, act rootAct) (s signedAct, e
 			return s, err
 		}
 		d.der = a.CRLs[i].DER
-		if err := d.verify(c.linter, byKey[item.By]); err != nil {
+		if err := d.verify(c.linter, lists[item.By]); err != nil {
 			return s, fault.Wrap(fault.Invalid, "the response's CRL is not the one that was asked for", err)
 		}
 		s.crls = append(s.crls, d)
@@ -221,6 +228,9 @@ func (c *CA) storeAct(ctx context.Context, tx db.Tx, q RootRequest, s signedAct,
 		}
 	}
 	if err := c.storeStatement(ctx, tx, s, now); err != nil {
+		return err
+	}
+	if err := db.Notify(ctx, tx, rootTopic); err != nil {
 		return err
 	}
 	_, err = audit.Append(ctx, tx, statementEvent(q, actor, "outcome"))

@@ -12,6 +12,9 @@ import (
 	"github.com/signet-city/signet/verify/trust"
 )
 
+// rootTopic is the notice of an act of the root that was applied.
+const rootTopic = "ca.root"
+
 // roots are the city's roots and what the current one says. It is replaced when
 // an act of the root was applied, here or by another replica.
 type roots struct {

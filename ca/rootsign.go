@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json/v2"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/cloudflare/cfssl/csr"
@@ -68,6 +69,12 @@ func SignRootRequest(file []byte, pin *x509.Certificate, signers []crypto.Signer
 			return nil, err
 		}
 	}
+	lists := maps.Clone(by) // a former root signs its CRL, and certifies nobody
+	for _, r := range q.Former {
+		if lists[r.Key], err = matchRoot(r, signers); err != nil {
+			return nil, err
+		}
+	}
 	a := RootResponse{Format: responseFormat, ID: q.ID, Certificates: []SignedRootItem{}, CRLs: []SignedRootItem{}}
 	for _, item := range q.Certificates {
 		der, err := item.sign(linter, by[item.By])
@@ -81,10 +88,10 @@ func SignRootRequest(file []byte, pin *x509.Certificate, signers []crypto.Signer
 		if err != nil {
 			return nil, fault.Wrap(fault.Invalid, "the request's CRL cannot be read", err)
 		}
-		if by[item.By].cert == nil {
+		if lists[item.By].cert == nil {
 			return nil, errForeignRoot
 		}
-		if err := d.sign(linter, by[item.By].cert, by[item.By].Signer); err != nil {
+		if err := d.sign(linter, lists[item.By].cert, lists[item.By].Signer); err != nil {
 			return nil, err
 		}
 		a.CRLs = append(a.CRLs, SignedRootItem{item.By, d.der})

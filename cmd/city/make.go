@@ -267,7 +267,8 @@ func (c *City) noteSigner(ctx context.Context) (note.Signer, error) {
 // logVerifiers returns the checkpoint keys that the root statement names: nobody
 // who holds the database alone can add one.
 func (c *City) logVerifiers(context.Context) ([]note.Verifier, error) {
-	root, err := bundle.OpenRoot(c.CA.RootStatement(), c.CA.RootCertificate().PublicKey, time.Now())
+	statement, pin := c.CA.RootNow()
+	root, err := bundle.OpenRoot(statement, pin, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ func (c *City) askRoot(w http.ResponseWriter, r *http.Request, actor string) err
 		Issuers []string `json:"issuers"`
 		Next    []byte   `json:"next"`
 		Switch  []byte   `json:"switch"`
+		Former  bool     `json:"former"`
 	}
 	if err := web.DecodeJSON(w, r, maxKeyBody, &body); err != nil {
 		return err
@@ -43,7 +44,7 @@ func (c *City) askRoot(w http.ResponseWriter, r *http.Request, actor string) err
 	if body.Issuers == nil {
 		return fault.InvalidInput("which issuing CAs?", fault.Problem{Path: "/issuers", Message: "is required, and may be empty"})
 	}
-	ask := ca.RootAsk{Issuers: body.Issuers, Actor: actor}
+	ask := ca.RootAsk{Issuers: body.Issuers, Former: body.Former, Actor: actor}
 	if body.Next != nil {
 		cert, err := rootCertificate(body.Next, "/next")
 		if err != nil {

@@ -47,6 +47,7 @@ is compared with it.`
 func newRootAsk(e *env, f *apiFlags) *cobra.Command {
 	var issuers []string
 	var next, takeover string
+	var former bool
 	c := &cobra.Command{
 		Use:   "ask",
 		Short: "Prepare an act of the root and print the request",
@@ -57,8 +58,9 @@ enough standby signers for bundles, statuses and the log, and the root's CRL.`,
 	c.Flags().StringSliceVar(&issuers, "issuer", nil, "`ID` of an issuing CA whose next key gets its certificate; again for more")
 	c.Flags().StringVar(&next, "next", "", "`FILE` of the certificate of the root that is to follow: it is named in the statement")
 	c.Flags().StringVar(&takeover, "switch", "", "`FILE` of the certificate of the named root, which now takes over: both roots sign")
+	c.Flags().BoolVar(&former, "former", false, "the roots before sign their CRLs too: what they certified needs them")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		body := map[string]any{"issuers": append([]string{}, issuers...)}
+		body := map[string]any{"issuers": append([]string{}, issuers...), "former": former}
 		for name, path := range map[string]string{"next": next, "switch": takeover} {
 			if path == "" {
 				continue
@@ -237,6 +239,9 @@ func reviewText(q ca.RootRequest) []byte {
 		}
 		fmt.Fprintf(&b, "root %s: %s; fingerprint %s\n", r.Key, role, ca.Fingerprint(r.DER))
 	}
+	for _, r := range q.Former {
+		fmt.Fprintf(&b, "root %s: signs its CRL, and nothing else; fingerprint %s\n", r.Key, ca.Fingerprint(r.DER))
+	}
 	s := q.Statement
 	fmt.Fprintf(&b, "root statement %d, until %s\n", s.Version, day(time.Unix(s.Expires, 0)))
 	for _, one := range []struct {
@@ -270,7 +275,7 @@ func newRootSign(e *env) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 	}
 	c.Flags().StringVar(&root, "root", "", "`FILE` of the root's certificate, kept where the root is")
-	c.Flags().StringArrayVar(&keyFiles, "key", nil, "`FILE` of the root's encrypted key; where a next root takes over, again for its key")
+	c.Flags().StringArrayVar(&keyFiles, "key", nil, "`FILE` of the root's encrypted key; where other roots sign too, again for theirs")
 	c.Flags().StringArrayVar(&passphrases, "passphrase-file", nil, "`FILE` with its passphrase; one for each key, in their order")
 	for _, name := range []string{"root", "key", "passphrase-file"} {
 		_ = c.MarkFlagRequired(name)
