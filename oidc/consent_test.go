@@ -3,7 +3,6 @@ package oidc_test
 import (
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -217,9 +216,6 @@ func TestPages(t *testing.T) {
 	list := make([]testkit.Fixture, len(fixtures))
 	for i, f := range fixtures {
 		list[i] = testkit.Fixture{Name: f.Name, Identity: f.Identity, Page: f.Page}
-	}
-	if os.Getenv("SIGNET_PAGES") == "" && testing.Short() {
-		t.Skip("needs a browser")
 	}
 	testkit.CheckPages(t, site, pages, list)
 }
