@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/licenses/permit"
 	"github.com/signet-city/signet/verify"
 	"github.com/signet-city/signet/verify/trust"
@@ -216,16 +216,8 @@ func checked(t *testing.T, r verify.Result, status bool) {
 	}
 }
 
-func vectorPaths(f *testing.F) []string {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	return paths
-}
-
 func FuzzCheck(f *testing.F) {
-	for _, path := range vectorPaths(f) {
+	for _, path := range testvector.Paths(f, vectorDir) {
 		f.Add(readVector(f, path).text, int64(now))
 	}
 	tr, s := usual(f)

@@ -6,16 +6,16 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"flag"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/verify"
 	"github.com/signet-city/signet/verify/trust"
 )
@@ -23,8 +23,6 @@ import (
 // vectorDir is where the published vectors live; docs/spec/verdicts.md describes
 // their form.
 const vectorDir = "../docs/spec/vectors/verdict"
-
-var update = flag.Bool("update", false, "write the vectors anew")
 
 // vector is one file. root, trust, status and genuine name files beside it.
 type vector struct {
@@ -47,35 +45,23 @@ func (v vector) encode() []byte {
 	return b.Bytes()
 }
 
-func readVector(t testing.TB, path string) vector {
+func readVector(t testing.TB, path string) (v vector) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	header, text, ok := strings.Cut(string(b), "\n\n")
-	if !ok {
-		t.Fatalf("%s: no empty line after the headers", path)
-	}
-	v := vector{text: text}
 	members := map[string]*string{
 		"expect": &v.expect, "reason": &v.reason, "comment": &v.comment, "result": &v.result,
 		"root": &v.root, "trust": &v.trust, "status": &v.status, "genuine": &v.genuine,
 	}
-	for line := range strings.Lines(header) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if key == "at" {
-			if v.at, err = time.Parse(time.RFC3339, value); err != nil {
-				t.Fatalf("%s: %v", path, err)
-			}
-			continue
+	v.text = testvector.Read(t, path, func(name, value string) (err error) {
+		switch {
+		case name == "at":
+			v.at, err = time.Parse(time.RFC3339, value)
+		case members[name] != nil:
+			*members[name] = value
+		default:
+			err = errors.New("unknown")
 		}
-		member, ok := members[key]
-		if !ok {
-			t.Fatalf("%s: unknown header %q", path, key)
-		}
-		*member = value
-	}
+		return err
+	})
 	return v
 }
 
@@ -141,21 +127,11 @@ func asJSON(t testing.TB, r verify.Result) string {
 
 func TestVectors(t *testing.T) {
 	made := makeVectors()
-	if *update {
-		writeVectors(t, made)
-	}
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
 	verdicts, reasons := map[string]bool{}, map[string]bool{}
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".txt")
-		names = append(names, name)
-		v := readVector(t, path)
-		verdicts[v.expect], reasons[v.reason] = true, true
-		t.Run(name, func(t *testing.T) {
+	testvector.Suite{Dir: vectorDir, Names: slices.Collect(maps.Keys(made)), Make: func() map[string][]byte { return vectorFiles(t, made) },
+		Each: func(t *testing.T, path string) bool {
+			v := readVector(t, path)
+			verdicts[v.expect], reasons[v.reason] = true, true
 			r := v.check(t)
 			if string(r.Verdict) != v.expect || r.Reason != v.reason {
 				t.Errorf("got %s, %q; want %s, %q: %s", r.Verdict, r.Reason, v.expect, v.reason, v.comment)
@@ -166,11 +142,8 @@ func TestVectors(t *testing.T) {
 			if s := r.Sentence(); s.ZH == "" || s.EN == "" {
 				t.Errorf("no sentence for %q", r.Reason)
 			}
-		})
-	}
-	if want := slices.Sorted(maps.Keys(made)); !slices.Equal(names, want) {
-		t.Errorf("files:\n got %q\nwant %q; run with -update", names, want)
-	}
+			return r.Verdict == verify.Valid
+		}}.Run(t)
 	for _, v := range allVerdicts {
 		if !verdicts[string(v)] {
 			t.Errorf("verdict %s has no vector", v)
@@ -190,24 +163,19 @@ var allVerdicts = []verify.Verdict{
 	verify.LiveCopy, verify.Undetermined,
 }
 
-// writeVectors writes every vector and fixture. What each must say comes from the
-// table and never from package verify, but for the readable result.
-func writeVectors(t *testing.T, vectors map[string]vector) {
-	if err := os.RemoveAll(vectorDir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(vectorDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, b := range fixtures(t) {
+// vectorFiles makes every vector and fixture. What each must say comes from the
+// table and never from package verify, but for the readable result, which is made
+// from the fixtures that stand there: they are written first.
+func vectorFiles(t *testing.T, vectors map[string]vector) map[string][]byte {
+	files := fixtures(t)
+	for name, b := range files {
 		if err := os.WriteFile(filepath.Join(vectorDir, name), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, v := range vectors {
 		v.result = asJSON(t, v.check(t))
-		if err := os.WriteFile(filepath.Join(vectorDir, name+".txt"), v.encode(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		files[name+".txt"] = v.encode()
 	}
+	return files
 }

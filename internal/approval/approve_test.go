@@ -15,6 +15,7 @@ import (
 	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/testkit"
 )
 
 func TestTwoPeople(t *testing.T) {
@@ -64,7 +65,7 @@ func TestOneAloneCannot(t *testing.T) {
 		check(t, err)
 		for name, statement := range map[string][]byte{"bob's statement": st, "own statement": forged} {
 			for _, approver := range []string{c.ann, c.bob, c.cai} {
-				a.count++
+				a.Count++
 				_, err := c.service.Approve(ctx, r.ID, approver, approval.Proof{Passkey: a.get(t, statement)})
 				wantKind(t, err, fault.Denied, name)
 			}
@@ -149,7 +150,7 @@ func TestWhoMayNotApprove(t *testing.T) {
 			r := c.submit(c.ann, "blue")
 			st, err := c.service.Statement(ctx, r.ID, dan)
 			check(t, err)
-			old.count += 10
+			old.Count += 10
 			_, err = c.service.Approve(ctx, r.ID, dan, approval.Proof{Passkey: old.get(t, st)})
 			wantKind(t, err, fault.Denied, "an old passkey")
 		})
@@ -193,27 +194,27 @@ func TestExpired(t *testing.T) {
 
 // lies are ways in which an assertion is not the approver's over this statement.
 var lies = map[string]func(c *city, a *authenticator, other []byte){
-	"another request":    func(_ *city, a *authenticator, other []byte) { a.challenge = approval.ChallengeText(other) },
-	"a random answer":    func(_ *city, a *authenticator, _ []byte) { a.challenge = b64(make([]byte, 32)) },
-	"not verified":       func(_ *city, a *authenticator, _ []byte) { a.flags = flagUP },
-	"nobody there":       func(_ *city, a *authenticator, _ []byte) { a.flags = flagUV },
-	"another site":       func(_ *city, a *authenticator, _ []byte) { a.rpID = "evil.example" },
-	"another origin":     func(_ *city, a *authenticator, _ []byte) { a.origin = "https://evil.example" },
-	"another port":       func(_ *city, a *authenticator, _ []byte) { a.origin = issuer + ":8443" },
-	"capital letters":    func(_ *city, a *authenticator, _ []byte) { a.origin = "https://SIGNET.example" },
-	"a frame":            func(_ *city, a *authenticator, _ []byte) { a.cross = true },
-	"an enrolment":       func(_ *city, a *authenticator, _ []byte) { a.kind = "webauthn.create" },
-	"another key":        func(c *city, a *authenticator, _ []byte) { a.key = newKey(c.t, elliptic.P256()) },
-	"unknown passkey":    func(c *city, a *authenticator, _ []byte) { a.id = bytes.Repeat([]byte{7}, 32) },
+	"another request":    func(_ *city, a *authenticator, other []byte) { a.Challenge = approval.ChallengeText(other) },
+	"a random answer":    func(_ *city, a *authenticator, _ []byte) { a.Challenge = b64(make([]byte, 32)) },
+	"not verified":       func(_ *city, a *authenticator, _ []byte) { a.Flags = testkit.FlagUP },
+	"nobody there":       func(_ *city, a *authenticator, _ []byte) { a.Flags = testkit.FlagUV },
+	"another site":       func(_ *city, a *authenticator, _ []byte) { a.RPID = "evil.example" },
+	"another origin":     func(_ *city, a *authenticator, _ []byte) { a.Origin = "https://evil.example" },
+	"another port":       func(_ *city, a *authenticator, _ []byte) { a.Origin = issuer + ":8443" },
+	"capital letters":    func(_ *city, a *authenticator, _ []byte) { a.Origin = "https://SIGNET.example" },
+	"a frame":            func(_ *city, a *authenticator, _ []byte) { a.Cross = true },
+	"an enrolment":       func(_ *city, a *authenticator, _ []byte) { a.Kind = "webauthn.create" },
+	"another key":        func(c *city, a *authenticator, _ []byte) { a.Key = newKey(c.t, elliptic.P256()) },
+	"unknown passkey":    func(c *city, a *authenticator, _ []byte) { a.ID = bytes.Repeat([]byte{7}, 32) },
 	"another's passkey":  func(c *city, a *authenticator, _ []byte) { *a = *c.passkeys[c.cai] },
-	"another's, unnamed": func(c *city, a *authenticator, _ []byte) { *a = *c.passkeys[c.cai]; a.handle = nil },
-	"another's handle":   func(c *city, a *authenticator, _ []byte) { a.handle = c.passkeys[c.cai].handle },
-	"now synchronized":   func(_ *city, a *authenticator, _ []byte) { a.flags |= flagBE },
-	"oddly backed up":    func(_ *city, a *authenticator, _ []byte) { a.flags |= flagBS },
+	"another's, unnamed": func(c *city, a *authenticator, _ []byte) { *a = *c.passkeys[c.cai]; a.Handle = nil },
+	"another's handle":   func(c *city, a *authenticator, _ []byte) { a.Handle = c.passkeys[c.cai].Handle },
+	"now synchronized":   func(_ *city, a *authenticator, _ []byte) { a.Flags |= testkit.FlagBE },
+	"oddly backed up":    func(_ *city, a *authenticator, _ []byte) { a.Flags |= testkit.FlagBS },
 	"signs in with it":   func(c *city, a *authenticator, _ []byte) { *a = *newAuthenticator(c.t) },
-	"a short id":         func(_ *city, a *authenticator, _ []byte) { a.id = []byte{1} },
-	"counter stands":     func(_ *city, a *authenticator, _ []byte) { a.count = 1 },
-	"counter fell":       func(_ *city, a *authenticator, _ []byte) { a.count = 0 },
+	"a short id":         func(_ *city, a *authenticator, _ []byte) { a.ID = []byte{1} },
+	"counter stands":     func(_ *city, a *authenticator, _ []byte) { a.Count = 1 },
+	"counter fell":       func(_ *city, a *authenticator, _ []byte) { a.Count = 0 },
 }
 
 func TestLyingPasskeys(t *testing.T) {
@@ -228,7 +229,7 @@ func TestLyingPasskeys(t *testing.T) {
 		check(t, err)
 		for name, lie := range lies {
 			a := *c.passkeys[c.bob]
-			a.count = 2
+			a.Count = 2
 			lie(c, &a, foreign)
 			_, err := c.service.Approve(ctx, r.ID, c.bob, approval.Proof{Passkey: a.get(t, st)})
 			wantKind(t, err, fault.Denied, name)
@@ -367,7 +368,7 @@ func TestStatementIsStable(t *testing.T) {
 		o, err := c.service.BeginApproval(ctx, r.ID, c.bob)
 		check(t, err)
 		challenge := approval.Challenge(one)
-		if !bytes.Equal(o.Challenge, challenge[:]) || o.RPID != rpID || len(o.Allow) != 1 || !bytes.Equal(o.Allow[0], c.passkeys[c.bob].id) {
+		if !bytes.Equal(o.Challenge, challenge[:]) || o.RPID != rpID || len(o.Allow) != 1 || !bytes.Equal(o.Allow[0], c.passkeys[c.bob].ID) {
 			t.Errorf("options %+v", o)
 		}
 	})

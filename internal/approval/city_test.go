@@ -288,7 +288,7 @@ func (c *city) proof(r approval.Request, approver string) approval.Proof {
 	st, err := c.service.Statement(c.t.Context(), r.ID, approver)
 	check(c.t, err)
 	a := c.passkeys[approver]
-	a.count++
+	a.Count++
 	return approval.Proof{Passkey: a.get(c.t, st)}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/testkit"
 )
 
 // code gives cai leave to enrol one more credential.
@@ -172,18 +173,18 @@ func TestEnrolPasskeyRefuses(t *testing.T) {
 		code := c.code()
 		o, err := c.service.BeginPasskey(ctx, c.cai, code.Code)
 		check(t, err)
-		if len(o.Exclude) != 1 || !bytes.Equal(o.Exclude[0], c.passkeys[c.cai].id) || o.ResidentKey != "discouraged" || o.RPID != rpID || len(o.Algorithms) != 1 || o.Algorithms[0] != -7 {
+		if len(o.Exclude) != 1 || !bytes.Equal(o.Exclude[0], c.passkeys[c.cai].ID) || o.ResidentKey != "discouraged" || o.RPID != rpID || len(o.Algorithms) != 1 || o.Algorithms[0] != -7 {
 			t.Errorf("options %+v", o)
 		}
 		for name, lie := range map[string]func(a *authenticator){
-			"not verified":   func(a *authenticator) { a.flags = flagUP },
-			"another site":   func(a *authenticator) { a.rpID = "evil.example" },
-			"another origin": func(a *authenticator) { a.origin = "https://evil.example" },
-			"capitals":       func(a *authenticator) { a.origin = "https://SIGNET.example" },
-			"an approval":    func(a *authenticator) { a.kind = "webauthn.get" },
-			"a short id":     func(a *authenticator) { a.id = a.id[:8] },
-			"a known id":     func(a *authenticator) { a.id = c.passkeys[c.bob].id },
-			"another curve":  func(a *authenticator) { a.key = newKey(t, elliptic.P384()) },
+			"not verified":   func(a *authenticator) { a.Flags = testkit.FlagUP },
+			"another site":   func(a *authenticator) { a.RPID = "evil.example" },
+			"another origin": func(a *authenticator) { a.Origin = "https://evil.example" },
+			"capitals":       func(a *authenticator) { a.Origin = "https://SIGNET.example" },
+			"an approval":    func(a *authenticator) { a.Kind = "webauthn.get" },
+			"a short id":     func(a *authenticator) { a.ID = a.ID[:8] },
+			"a known id":     func(a *authenticator) { a.ID = c.passkeys[c.bob].ID },
+			"another curve":  func(a *authenticator) { a.Key = newKey(t, elliptic.P384()) },
 		} {
 			o, err := c.service.BeginPasskey(ctx, c.cai, code.Code)
 			check(t, err)
@@ -194,7 +195,7 @@ func TestEnrolPasskeyRefuses(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			// The challenge is used up by whatever could be read.
-			if len(a.id) > 8 && a.key.Curve == elliptic.P256() {
+			if len(a.ID) > 8 && a.Key.Curve == elliptic.P256() {
 				_, err = c.service.FinishPasskey(ctx, c.cai, code.Code, newAuthenticator(t).create(t, o))
 				wantKind(t, err, fault.Conflict, "after "+name)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/signet-city/signet/internal/approval"
+	"github.com/signet-city/signet/internal/testkit"
 )
 
 // Statements, signatures and answers as somebody else's program would make them,
@@ -257,8 +258,8 @@ func passkeyVectors(t testing.TB) map[string]vector {
 	good := goodMembers().cbor()
 	one := func(expect, comment string, change func(a *authenticator)) vector {
 		a := newAuthenticator(t)
-		a.count = 7
-		public := a.coseKey()
+		a.Count = 7
+		public := a.COSEKey(t)
 		change(a)
 		proof, err := json.Marshal(a.get(t, good))
 		check(t, err)
@@ -283,24 +284,24 @@ func passkeyVectors(t testing.TB) map[string]vector {
 	plain := sha256.Sum256(good)
 	return map[string]vector{
 		"valid_passkey":        one(expectValid, "a passkey that keeps its owner verified", same),
-		"valid_passkey_handle": one(expectValid, "with a user handle", func(a *authenticator) { a.handle = bytes.Repeat([]byte{1}, 32) }),
-		"valid_passkey_synced": one(expectValid, "a passkey that its provider synchronizes", func(a *authenticator) { a.flags |= flagBE | flagBS }),
+		"valid_passkey_handle": one(expectValid, "with a user handle", func(a *authenticator) { a.Handle = bytes.Repeat([]byte{1}, 32) }),
+		"valid_passkey_synced": one(expectValid, "a passkey that its provider synchronizes", func(a *authenticator) { a.Flags |= testkit.FlagBE | testkit.FlagBS }),
 
-		"passkey_not_verified": wrong("its owner was not verified", func(a *authenticator) { a.flags = flagUP }),
-		"passkey_nobody":       wrong("nobody was present", func(a *authenticator) { a.flags = flagUV }),
-		"passkey_backup":       wrong("backed up, but not eligible for it", func(a *authenticator) { a.flags |= flagBS }),
-		"passkey_rp":           wrong("another relying party", func(a *authenticator) { a.rpID = "example" }),
-		"passkey_origin":       wrong("another origin", func(a *authenticator) { a.origin = "https://evil.example" }),
-		"passkey_origin_case":  wrong("the origin in other letters", func(a *authenticator) { a.origin = "https://SIGNET.example" }),
-		"passkey_origin_slash": wrong("the origin with a slash", func(a *authenticator) { a.origin = issuer + "/" }),
-		"passkey_frame":        wrong("in a frame of another site", func(a *authenticator) { a.cross = true }),
-		"passkey_create":       wrong("an enrolment", func(a *authenticator) { a.kind = "webauthn.create" }),
+		"passkey_not_verified": wrong("its owner was not verified", func(a *authenticator) { a.Flags = testkit.FlagUP }),
+		"passkey_nobody":       wrong("nobody was present", func(a *authenticator) { a.Flags = testkit.FlagUV }),
+		"passkey_backup":       wrong("backed up, but not eligible for it", func(a *authenticator) { a.Flags |= testkit.FlagBS }),
+		"passkey_rp":           wrong("another relying party", func(a *authenticator) { a.RPID = "example" }),
+		"passkey_origin":       wrong("another origin", func(a *authenticator) { a.Origin = "https://evil.example" }),
+		"passkey_origin_case":  wrong("the origin in other letters", func(a *authenticator) { a.Origin = "https://SIGNET.example" }),
+		"passkey_origin_slash": wrong("the origin with a slash", func(a *authenticator) { a.Origin = issuer + "/" }),
+		"passkey_frame":        wrong("in a frame of another site", func(a *authenticator) { a.Cross = true }),
+		"passkey_create":       wrong("an enrolment", func(a *authenticator) { a.Kind = "webauthn.create" }),
 		"passkey_other_statement": wrong("over another statement", func(a *authenticator) {
-			a.challenge = approval.ChallengeText(with(members{7: "06ek0000000000000000000003"}).cbor())
+			a.Challenge = approval.ChallengeText(with(members{7: "06ek0000000000000000000003"}).cbor())
 		}),
-		"passkey_hash_only": wrong("over the statement's hash without APR1 before it", func(a *authenticator) { a.challenge = b64(plain[:]) }),
-		"passkey_padding":   wrong("the challenge with padding", func(a *authenticator) { a.challenge = approval.ChallengeText(good) + "=" }),
-		"passkey_stranger":  wrong("by another key", func(a *authenticator) { a.key = newKey(t, elliptic.P256()) }),
+		"passkey_hash_only": wrong("over the statement's hash without APR1 before it", func(a *authenticator) { a.Challenge = b64(plain[:]) }),
+		"passkey_padding":   wrong("the challenge with padding", func(a *authenticator) { a.Challenge = approval.ChallengeText(good) + "=" }),
+		"passkey_stranger":  wrong("by another key", func(a *authenticator) { a.Key = newKey(t, elliptic.P256()) }),
 		"passkey_flipped":   edit(wrong("a bit of the counter", same), func(a *approval.Assertion) { a.AuthenticatorData[36] ^= 1 }),
 
 		"passkey_client_data":     bad("the client data is not JSON", func(a *approval.Assertion) { a.ClientData = []byte("approved") }),

@@ -6,18 +6,14 @@ import (
 	"crypto/x509"
 	"encoding/json/v2"
 	"errors"
-	"path/filepath"
 	"testing"
 
 	"github.com/signet-city/signet/internal/approval"
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 )
 
 func seeds(f *testing.F, add func(v vector)) {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil || len(paths) == 0 {
-		f.Fatalf("no vectors: %v", err)
-	}
-	for _, path := range paths {
+	for _, path := range testvector.Paths(f, vectorDir) {
 		if v := readVector(f, path); len(v.statement) < 4<<10 {
 			add(v)
 		}
@@ -71,8 +67,8 @@ func FuzzVerifyPasskey(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, clientData, data, signature []byte) {
-		p := approval.Assertion{ID: a.id, ClientData: clientData, AuthenticatorData: data, Signature: signature}
-		if err := approval.VerifyPasskey(statement, p, a.coseKey(), rpID, issuer); !known(err) || err == nil {
+		p := approval.Assertion{ID: a.ID, ClientData: clientData, AuthenticatorData: data, Signature: signature}
+		if err := approval.VerifyPasskey(statement, p, a.COSEKey(t), rpID, issuer); !known(err) || err == nil {
 			t.Fatalf("got %v", err)
 		}
 	})

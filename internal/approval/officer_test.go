@@ -195,7 +195,7 @@ func TestEnrolTakesTwoOthers(t *testing.T) {
 		r = c.submit(c.ann, "red")
 		st, err := c.service.Statement(ctx, r.ID, c.cai)
 		check(t, err)
-		lostKey.count += 5
+		lostKey.Count += 5
 		_, err = c.service.Approve(ctx, r.ID, c.cai, approval.Proof{Passkey: lostKey.get(t, st)})
 		wantKind(t, err, fault.Denied, "the lost passkey")
 		c.approve(r, c.cai)

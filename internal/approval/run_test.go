@@ -194,7 +194,7 @@ func TestUnknownOperation(t *testing.T) {
 		wantKind(t, err, fault.Unavailable, "an operation of a newer program")
 		st, err := newer.Statement(ctx, r.ID, c.bob)
 		check(t, err)
-		c.passkeys[c.bob].count++
+		c.passkeys[c.bob].Count++
 		_, err = newer.Approve(ctx, r.ID, c.bob, approval.Proof{Passkey: c.passkeys[c.bob].get(t, st)})
 		check(t, err)
 		c.clock.add(time.Minute)

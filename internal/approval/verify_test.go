@@ -55,7 +55,7 @@ func TestVerify(t *testing.T) {
 			"the answer":        {`UPDATE approval_requests SET proof = $2 WHERE id = $1`, []any{shown.ID, []byte(`{}`)}},
 			"the credential":    {`UPDATE approval_requests SET credential = $2 WHERE id = $1`, []any{shown.ID, signed.Credential}},
 			"the key":           {`UPDATE officer_credentials SET public_key = $2 WHERE id = $1`, []any{signed.Credential, spki(t, newKey(t, elliptic.P384()))}},
-			"the passkey":       {`UPDATE officer_credentials SET public_key = $2 WHERE id = $1`, []any{shown.Credential, newAuthenticator(t).coseKey()}},
+			"the passkey":       {`UPDATE officer_credentials SET public_key = $2 WHERE id = $1`, []any{shown.Credential, newAuthenticator(t).COSEKey(t)}},
 			"never approved":    {`UPDATE approval_requests SET state = 'done' WHERE state = 'rejected' AND kind = $1`, []any{"lamp.set"}},
 		} {
 			check(t, undone(t, c.db, func(tx db.Tx) error {

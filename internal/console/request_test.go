@@ -12,6 +12,7 @@ import (
 
 	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/testkit"
 )
 
 // parts sends a form with a file.
@@ -136,7 +137,7 @@ func TestApprove(t *testing.T) {
 		}
 		var o approval.ApprovalOptions
 		c.script("bob", path+"/begin", struct{}{}).want(200).decode(&o)
-		if approval.Bytes(o.Challenge).String() != approval.ChallengeText(st) || len(o.Allow) != 1 || string(o.Allow[0]) != string(c.passkeys["bob"].id) {
+		if approval.Bytes(o.Challenge).String() != approval.ChallengeText(st) || len(o.Allow) != 1 || string(o.Allow[0]) != string(c.passkeys["bob"].ID) {
 			t.Errorf("options %+v", o)
 		}
 		answer := c.passkeys["bob"].get(t, o.Challenge)
@@ -191,9 +192,9 @@ func TestApproveRefused(t *testing.T) {
 		another := approval.Challenge(st)
 		c.script("bob", path+"/finish", c.passkeys["bob"].get(t, another[:])).want(403, "the signature was not accepted")
 		for name, lie := range map[string]func(a *authenticator){
-			"another origin": func(a *authenticator) { a.origin = "https://evil.example" },
-			"not verified":   func(a *authenticator) { a.flags = flagUP },
-			"not present":    func(a *authenticator) { a.flags = flagUV },
+			"another origin": func(a *authenticator) { a.Origin = "https://evil.example" },
+			"not verified":   func(a *authenticator) { a.Flags = testkit.FlagUP },
+			"not present":    func(a *authenticator) { a.Flags = testkit.FlagUV },
 		} {
 			a := *c.passkeys["bob"]
 			lie(&a)

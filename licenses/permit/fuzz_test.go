@@ -5,21 +5,17 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/licenses/permit"
 )
 
 // seeds calls add with the text of every vector.
 func seeds(f *testing.F, add func(v vector)) {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil || len(paths) == 0 {
-		f.Fatalf("no vectors: %v", err)
-	}
-	for _, path := range paths {
+	for _, path := range testvector.Paths(f, vectorDir) {
 		add(readVector(f, path))
 	}
 }

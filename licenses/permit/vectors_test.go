@@ -7,24 +7,19 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/licenses/permit"
 )
 
 // vectorDir is where the published vectors live; docs/spec/el1.md describes
 // their form.
 const vectorDir = "../../docs/spec/vectors/el1"
-
-var update = flag.Bool("update", false, "write the vectors anew")
 
 // What a vector may expect.
 const (
@@ -58,20 +53,10 @@ func (v vector) encode() []byte {
 	return append(append(b.Bytes(), '\n'), v.text...)
 }
 
-func readVector(t testing.TB, path string) vector {
+func readVector(t testing.TB, path string) (v vector) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	header, text, ok := strings.Cut(string(b), "\n\n")
-	if !ok {
-		t.Fatalf("%s: no empty line after the headers", path)
-	}
-	v := vector{text: text}
-	for line := range strings.Lines(header) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch key {
+	v.text = testvector.Read(t, path, func(name, value string) (err error) {
+		switch name {
 		case "expect":
 			v.expect = value
 		case "comment":
@@ -87,12 +72,10 @@ func readVector(t testing.TB, path string) vector {
 		case "claims":
 			v.claims = value
 		default:
-			t.Fatalf("%s: unknown header %q", path, key)
+			err = errors.New("unknown")
 		}
-		if err != nil {
-			t.Fatalf("%s: header %q: %v", path, key, err)
-		}
-	}
+		return err
+	})
 	return v
 }
 
@@ -151,29 +134,15 @@ func claimsJSON(t testing.TB, p *permit.Permit) string {
 }
 
 func TestVectors(t *testing.T) {
-	if *update {
-		writeVectors(t)
-	}
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	good := 0
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".txt")
-		names = append(names, name)
-		v := readVector(t, path)
-		if v.expect == expectValid {
-			good++
-		}
-		t.Run(name, func(t *testing.T) {
+	testvector.Suite{Dir: vectorDir, Names: slices.Collect(maps.Keys(makeVectors())), Make: func() map[string][]byte { return vectorFiles(t) },
+		Each: func(t *testing.T, path string) bool {
+			v := readVector(t, path)
 			got, p := v.outcome(t)
 			if got != v.expect {
 				t.Fatalf("got %s, want %s: %s", got, v.expect, v.comment)
 			}
 			if p == nil {
-				return
+				return false
 			}
 			if got := fmt.Sprintf("%x", p.SigStructureHash()); got != v.hash {
 				t.Errorf("hash of the Sig_structure: got %s, want %s", got, v.hash)
@@ -181,28 +150,14 @@ func TestVectors(t *testing.T) {
 			if got := claimsJSON(t, p); got != v.claims {
 				t.Errorf("claims:\n got %s\nwant %s", got, v.claims)
 			}
-		})
-	}
-	if want := slices.Sorted(maps.Keys(makeVectors())); !slices.Equal(names, want) {
-		t.Errorf("files:\n got %q\nwant %q; run with -update", names, want)
-	}
-	if bad := len(paths) - good; good == 0 || bad <= good {
-		t.Errorf("%d valid vectors and %d others, want more failures than successes", good, bad)
-	}
+			return true
+		}}.Run(t)
 }
 
-// writeVectors writes every vector. It takes what each must say from the table
-// and never from package permit, but for the readable claims.
-func writeVectors(t *testing.T) {
-	old, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range old {
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-	}
+// vectorFiles makes every vector. It takes what each must say from the table and
+// never from package permit, but for the readable claims.
+func vectorFiles(t *testing.T) map[string][]byte {
+	files := map[string][]byte{}
 	for name, v := range makeVectors() {
 		if v.spki == nil {
 			v.alg, v.spki = permit.ES256, mustSPKI(p256Key.Public())
@@ -212,8 +167,7 @@ func writeVectors(t *testing.T) {
 				v.hash, v.claims = fmt.Sprintf("%x", p.SigStructureHash()), claimsJSON(t, p)
 			}
 		}
-		if err := os.WriteFile(filepath.Join(vectorDir, name+".txt"), v.encode(), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		files[name+".txt"] = v.encode()
 	}
+	return files
 }

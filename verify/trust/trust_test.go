@@ -7,13 +7,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"errors"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/verify/trust"
 )
 
@@ -261,11 +261,7 @@ func TestGenuine(t *testing.T) {
 
 // seeds adds the files of the vectors of a kind.
 func seeds(f *testing.F, kind string) {
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, path := range paths {
+	for _, path := range testvector.Paths(f, vectorDir) {
 		if v := readVector(f, path); v.kind == kind && len(v.file) < 1<<15 {
 			f.Add(v.file)
 		}

@@ -6,25 +6,21 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	testvector "github.com/signet-city/signet/internal/testkit/vector"
 	"github.com/signet-city/signet/verify/trust"
 )
 
 // vectorDir is where the published vectors live; docs/spec/trust.md describes
 // their form.
 const vectorDir = "../../docs/spec/vectors/trust"
-
-var update = flag.Bool("update", false, "write the vectors anew")
 
 // What a vector may expect.
 const (
@@ -69,20 +65,10 @@ func (v vector) encode() []byte {
 	return b.Bytes()
 }
 
-func readVector(t testing.TB, path string) vector {
+func readVector(t testing.TB, path string) (v vector) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	header, body, ok := strings.Cut(string(b), "\n\n")
-	if !ok {
-		t.Fatalf("%s: no empty line after the headers", path)
-	}
-	v := vector{}
-	for line := range strings.Lines(header) {
-		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		switch key {
+	body := testvector.Read(t, path, func(name, value string) (err error) {
+		switch name {
 		case "expect":
 			v.expect = value
 		case "comment":
@@ -96,12 +82,11 @@ func readVector(t testing.TB, path string) vector {
 		case "root":
 			v.root, err = base64.StdEncoding.DecodeString(value)
 		default:
-			t.Fatalf("%s: unknown header %q", path, key)
+			err = errors.New("unknown")
 		}
-		if err != nil {
-			t.Fatalf("%s: header %q: %v", path, key, err)
-		}
-	}
+		return err
+	})
+	var err error
 	if v.file, err = base64.StdEncoding.DecodeString(strings.TrimSuffix(body, "\n")); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -156,51 +141,21 @@ func outcome(t testing.TB, err error) string {
 	return ""
 }
 
+// TestVectors takes what each vector must say from the table and never from
+// package trust.
 func TestVectors(t *testing.T) {
 	made := makeVectors(t)
-	if *update {
-		writeVectors(t, made)
+	files := map[string][]byte{}
+	for name, v := range made {
+		files[name+".txt"] = v.encode()
 	}
-	paths, err := filepath.Glob(filepath.Join(vectorDir, "*.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	good := 0
-	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".txt")
-		names = append(names, name)
-		v := readVector(t, path)
-		if v.expect == valid {
-			good++
-		}
-		t.Run(name, func(t *testing.T) {
+	testvector.Suite{Dir: vectorDir, Names: slices.Collect(maps.Keys(made)), Make: func() map[string][]byte { return files },
+		Each: func(t *testing.T, path string) bool {
+			v := readVector(t, path)
 			err := v.open(t)
 			if got := outcome(t, err); got != v.expect {
 				t.Errorf("got %s (%v), want %s: %s", got, err, v.expect, v.comment)
 			}
-		})
-	}
-	if want := slices.Sorted(maps.Keys(made)); !slices.Equal(names, want) {
-		t.Errorf("files:\n got %q\nwant %q; run with -update", names, want)
-	}
-	if bad := len(paths) - good; good == 0 || bad <= good {
-		t.Errorf("%d valid vectors and %d others, want more failures than successes", good, bad)
-	}
-}
-
-// writeVectors writes every vector. What each must say comes from the table and
-// never from package trust.
-func writeVectors(t *testing.T, vectors map[string]vector) {
-	if err := os.RemoveAll(vectorDir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(vectorDir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, v := range vectors {
-		if err := os.WriteFile(filepath.Join(vectorDir, name+".txt"), v.encode(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+			return v.expect == valid
+		}}.Run(t)
 }
