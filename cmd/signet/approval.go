@@ -27,7 +27,9 @@ func newApproval(e *env) *cobra.Command {
 	c := group("approval", "Ask for what takes two officers, and approve it",
 		newApprovalRequest(e, f), newApprovalList(e, f), newApprovalShow(e, f), newApprovalApprove(e, f),
 		newApprovalDecide(e, f, "reject", "Refuse a request"), newApprovalDecide(e, f, "withdraw", "Take one's own request back"),
-		newApprovalOfficers(e, f), newApprovalCode(e, f))
+		newApprovalOfficers(e, f), newApprovalCode(e, f),
+		newApprovalHalt(e, f, "pause", "Keep a key from signing, at once and everywhere, on one officer's word"),
+		newApprovalHalt(e, f, "resume", "Let a paused key sign again"))
 	f.register(c)
 	founding := &apiFlags{}
 	found := newApprovalFound(e, founding)

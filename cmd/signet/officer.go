@@ -12,7 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -156,4 +158,28 @@ func (o *officer) call(ctx context.Context, method, path, key string, v any) ([]
 		return nil, refusal(resp)
 	}
 	return readBody(resp, maxAnswer)
+}
+
+// newApprovalHalt returns the command approval pause or approval resume.
+func newApprovalHalt(e *env, f *officerFlags, verb, short string) *cobra.Command {
+	var reason string
+	c := &cobra.Command{Use: verb + " KEY", Short: short, Args: cobra.ExactArgs(1)}
+	c.Flags().StringVar(&reason, "reason", "", "`WHY`, for the audit log")
+	_ = c.MarkFlagRequired("reason")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o, err := f.connect(e)
+		if err != nil {
+			return err
+		}
+		b, err := o.call(c.Context(), "POST", "/security/v1/officers/keys/"+url.PathEscape(args[0])+"/"+verb, "", map[string]string{"reason": reason})
+		if err != nil {
+			return err
+		}
+		var view struct {
+			Key    string `json:"key"`
+			Paused bool   `json:"paused"`
+		}
+		return e.show(answer{b, f.json}, &view, func(w io.Writer) { list(w, "key", view.Key, "paused", fmt.Sprint(view.Paused)) })
+	}
+	return c
 }

@@ -39,6 +39,8 @@ func (c *Console) mountAPI(mux *http.ServeMux) {
 	route("POST /security/v1/requests/{id}/code", c.apiCode)
 	route("GET /security/v1/officers", c.apiOfficers)
 	route("POST /security/v1/credentials", c.apiAddKey)
+	route("POST /security/v1/officers/keys/{id}/pause", c.apiHalt("pause", c.o.Pause))
+	route("POST /security/v1/officers/keys/{id}/resume", c.apiHalt("resume", c.o.Resume))
 }
 
 // caller returns the officer who calls.
@@ -260,6 +262,31 @@ func (c *Console) apiCode(w http.ResponseWriter, r *http.Request, o officer) err
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, map[string]any{"person": code.Person, "code": code.Code, "expires": code.Expires})
+}
+
+// apiHalt pauses a key, or lets it sign again, on the caller's word alone. Repeating
+// it changes nothing.
+func (c *Console) apiHalt(act string, do func(ctx context.Context, id, actor, reason string) error) handler {
+	return func(w http.ResponseWriter, r *http.Request, o officer) error {
+		var body struct {
+			Reason string `json:"reason"`
+		}
+		if err := web.DecodeJSON(w, r, maxSmall, &body); err != nil {
+			return err
+		}
+		k, err := c.findKey(r.Context(), r.PathValue("id"))
+		if err != nil {
+			return err
+		}
+		reason := oneLine(body.Reason)
+		if problem, bad := badHaltReason(reason); bad {
+			return fault.InvalidInput("a reason is required", fault.Problem{Path: "/reason", Message: problem.EN})
+		}
+		if err := c.metrics.did(act, "api", do(r.Context(), k.ID, o.actor(), reason)); err != nil {
+			return err
+		}
+		return web.WriteJSON(w, http.StatusOK, map[string]any{"key": k.ID, "paused": act == "pause"})
+	}
 }
 
 // credentialView is a credential as the API shows it.

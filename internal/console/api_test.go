@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/signet-city/signet/internal/approval"
+	"github.com/signet-city/signet/internal/db"
 )
 
 // view is a request as the command line reads it.
@@ -173,6 +174,34 @@ func TestAPIRefuses(t *testing.T) {
 		c.wantState(id, approval.Open)
 		if c.lamp.runs() != 0 {
 			t.Errorf("%d runs", c.lamp.runs())
+		}
+	})
+}
+
+// TestAPIPause: what one officer does on a page they do by command too.
+func TestAPIPause(t *testing.T) {
+	each(t, func(t *testing.T, c *city) {
+		k := c.token()
+		path, why := "officers/keys/"+k.ID+"/", map[string]any{"reason": "may be stolen"}
+		for range 2 { // repeating it changes nothing
+			c.api("ann", "POST", path+"pause", why).want(200, `"paused":true`)
+		}
+		e := c.eventsOf("keys.pause", "key:"+k.ID)
+		if !c.paused(k.ID) || len(e) != 1 || e[0].Actor != "person:"+c.ids["ann"] || e[0].Data["reason"] != "may be stolen" {
+			t.Errorf("paused %v, events %+v", c.paused(k.ID), e)
+		}
+		c.api("bob", "POST", path+"resume", map[string]any{"reason": " "}).want(400, "/reason")
+		c.api("bob", "POST", path+"resume", map[string]any{"reason": strings.Repeat("x", 501)}).want(400, "/reason")
+		c.api("bob", "POST", path+"resume", map[string]any{"reason": "x", "force": true}).want(400, "/force")
+		c.api("bob", "POST", "officers/keys/"+db.NewID()+"/resume", why).want(404)
+		r := c.request(http.MethodPost, "/security/v1/officers/keys/"+k.ID+"/resume", strings.NewReader(`{"reason":"x"}`))
+		c.send("ann", r).want(401)
+		if !c.paused(k.ID) {
+			t.Error("a refused call resumed the key")
+		}
+		c.api("bob", "POST", path+"resume", map[string]any{"reason": "it was not"}).want(200, `"paused":false`)
+		if c.paused(k.ID) {
+			t.Error("the key is still paused")
 		}
 	})
 }

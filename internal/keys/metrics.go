@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	signatures *prometheus.CounterVec // purpose, result
 	keys       *prometheus.GaugeVec   // purpose, state
+	paused     *prometheus.GaugeVec   // purpose
 }
 
 // newMetrics registers the collectors, or finds those of an earlier ring. It
@@ -29,6 +30,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "signet_keys",
 			Help: "Keys in the keyring, by purpose and state.",
 		}, []string{"purpose", "state"})),
+		paused: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signet_keys_paused",
+			Help: "Keys that an officer keeps from signing, by purpose.",
+		}, []string{"purpose"})),
 	}
 }
 
@@ -61,11 +66,15 @@ func (m *metrics) count(s *snapshot) {
 		purpose string
 		state   State
 	}
-	n := map[label]int{}
+	n, paused := map[label]int{}, map[string]int{}
 	for _, e := range s.byID {
 		n[label{e.key.Purpose, e.key.State}]++
+		if !e.key.Paused.IsZero() && e.key.State != Retired && e.key.State != Compromised {
+			paused[e.key.Purpose]++
+		}
 	}
 	for _, purpose := range purposes {
+		m.paused.WithLabelValues(purpose).Set(float64(paused[purpose]))
 		for _, state := range states {
 			m.keys.WithLabelValues(purpose, string(state)).Set(float64(n[label{purpose, state}]))
 		}

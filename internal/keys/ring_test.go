@@ -270,7 +270,8 @@ func TestMetrics(t *testing.T) {
 	r := open(t, keys.Options{DB: d, Registerer: reg})
 	open(t, keys.Options{DB: d, Registerer: reg}) // shares the collectors
 	k := created(t, r, spec(keys.PurposeToken, "city"), keys.Active)
-	created(t, r, spec(keys.PurposeToken, "city"), keys.Published)
+	next := created(t, r, spec(keys.PurposeToken, "city"), keys.Published)
+	pause(t, r, next.ID)
 	_, signer, err := r.Active(t.Context(), k.Purpose, k.Owner)
 	if err != nil {
 		t.Fatal(err)
@@ -297,7 +298,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	want := map[string]float64{
-		"signet_keys token compromised": 1, "signet_keys token published": 1,
+		"signet_keys token compromised": 1, "signet_keys token published": 1, "signet_keys_paused token": 1,
 		"signet_keys_signatures_total token ok": 3, "signet_keys_signatures_total token error": 1,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
