@@ -1,0 +1,4 @@
+package egress
+
+// IsPublic is for tests.
+var IsPublic = isPublic
