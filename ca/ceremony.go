@@ -142,7 +142,7 @@ func (p *problems) curve(alg, path string) {
 // subject checks a common name beside the city's organisation, whose own problems
 // are reported once, by the city.
 func (p *problems) subject(commonName, path string) {
-	_, err := profile.Subject{Organization: "x", USCC: specimen, CommonName: commonName}.Name()
+	_, err := profile.Subject{Organization: "x", USCC: specimen, CommonName: commonName}.Name(profile.Organization)
 	if err != nil {
 		p.add(path, err.Error())
 	}
@@ -174,7 +174,7 @@ func (c CityPlan) check(p *problems) {
 	p.test(c.ZH != "" && len(c.ZH) <= 192, "/city/zh", "must be the city's name in Chinese")
 	p.test(c.EN != "" && len(c.EN) <= 192, "/city/en", "must be the city's name in English")
 	p.test(registry.CheckArea(c.Area) == nil && strings.HasSuffix(c.Area, "00"), "/city/area", "must be a city's six digits of GB/T 2260, ending in 00")
-	if _, err := (profile.Subject{Organization: c.Organization, USCC: specimen, CommonName: "x"}).Name(); err != nil {
+	if _, err := (profile.Subject{Organization: c.Organization, USCC: specimen, CommonName: "x"}).Name(profile.Organization); err != nil {
 		p.add("/city/organization", err.Error())
 	}
 	if err := profile.CheckOrganizationIdentifier(profile.OrganizationIdentifier(c.USCC)); err != nil {

@@ -28,7 +28,7 @@ func expected(c candidate) map[string]bool {
 		want[oidAuthorityInfo.String()] = false
 	}
 	if len(c.rules.Extended) > 0 {
-		want[oidExtended.String()] = false
+		want[oidExtended.String()] = c.rules.Critical
 	}
 	if c.rules.Hosts {
 		want[oidSubjectAltName.String()] = false

@@ -195,6 +195,7 @@ var ownRules = []rule{
 	{"identifiers", checkIdentifiers},
 	{"issuer", checkIssuer},
 	{"key", checkKey},
+	{"resident", checkResident},
 	{"responder", checkResponder},
 	{"serial", checkSerial},
 	{"subject", checkSubject},

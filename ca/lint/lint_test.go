@@ -56,14 +56,21 @@ func request(t testing.TB, kind profile.Kind, name string, pub crypto.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := profile.Request{Kind: kind, Subject: profile.Subject{Organization: "江城市教育局", USCC: uscc, CommonName: name}, Public: pub, Serial: serial, NotBefore: start}
+	r := profile.Request{Kind: kind, Subject: profile.Subject{CommonName: name}, Public: pub, Serial: serial, NotBefore: start}
+	rules, _ := kind.Rules()
+	if rules.Subject != profile.Person {
+		r.Subject.Organization, r.Subject.USCC = "江城市教育局", uscc
+	}
+	if rules.Subject != profile.Organization {
+		r.Subject.Number = "0123456789abcdef0123"
+	}
 	if kind != profile.Root {
 		r.CRL, r.CAIssuers = "http://city.example/ca/city/crl/1.crl", "http://city.example/ca/city/ca.crt"
 	}
-	if rules, _ := kind.Rules(); rules.Responder() {
+	if rules.Responder() {
 		r.OCSP = "http://city.example/ca/city/ocsp"
 	}
-	if kind == profile.TLS {
+	if rules.Hosts {
 		r.Hosts = []string{"localhost", "127.0.0.1"}
 	}
 	return r
@@ -118,7 +125,10 @@ func TestGoodCertificatesPassEveryRule(t *testing.T) {
 	}
 	for _, curves := range [][2]elliptic.Curve{{elliptic.P256(), elliptic.P256()}, {elliptic.P384(), elliptic.P256()}, {elliptic.P256(), elliptic.P384()}} {
 		p := newPKI(t, curves[0], curves[1])
-		for _, kind := range []profile.Kind{profile.PermitSigning, profile.OCSP, profile.TLS} {
+		for _, kind := range profile.Kinds() {
+			if rules, _ := kind.Rules(); rules.CA {
+				continue // signed by newPKI
+			}
 			c := p.sign(t, request(t, kind, "Leaf", ecKey(t, elliptic.P256()).Public()), p.issuer)
 			if err := c.CheckSignatureFrom(p.issuer.cert); err != nil {
 				t.Error(err)
@@ -198,6 +208,12 @@ var mutations = []mutation{
 	{"issuer", "weaker hash", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA512 }},
 	{"key", "small curve", profile.PermitSigning, func(t *testing.T, _ pki, c *x509.Certificate) { rekey(t, c, ecKey(t, elliptic.P224()).Public()) }},
 	{"key", "its issuer's", profile.PermitSigning, func(t *testing.T, p pki, c *x509.Certificate) { rekey(t, c, p.issuer.key.Public()) }},
+	{"resident", "a number for a name", profile.Citizen, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.CommonName = "11010519491231002X" }},
+	{"resident", "beside the name", profile.Citizen, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.CommonName = "韦霜 11010519491231002x" }},
+	{"resident", "of an officer", profile.Officer, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.SerialNumber = "11010519491231002X" }},
+	{"resident", "in the name of a host", profile.SystemServer, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.DNSNames = []string{"p11010519491231002x.city.example"}
+	}},
 	{"serial", "short", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.SerialNumber = big.NewInt(42) }},
 	{"serial", "21 octets", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
 		c.SerialNumber = new(big.Int).SetBit(new(big.Int), 159, 1)
@@ -211,6 +227,39 @@ var mutations = []mutation{
 	}},
 	{"subject", "other country", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.Country = []string{"DE"} }},
 	{"subject", "foreign attribute", profile.TLS, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.OrganizationalUnit = []string{"x"} }},
+	{"subject", "a person's organisation", profile.Citizen, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.Organization = []string{"x"} }},
+	{"subject", "a person without number", profile.Citizen, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.SerialNumber = "" }},
+	{"subject", "a number of another scheme", profile.Citizen, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.SerialNumber = "IDCCN-0123456789" }},
+	{"subject", "a number in capitals", profile.Officer, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.Subject.SerialNumber = "SN:CN-0123456789ABCDEF0123"
+	}},
+	{"subject", "an officer of nobody", profile.Officer, func(_ *testing.T, _ pki, c *x509.Certificate) { c.Subject.Organization = nil }},
+	{"subject", "a firm with a person's number", profile.Firm, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.Subject.SerialNumber = "SN:CN-0123456789abcdef0123"
+	}},
+	{"extensions", "timestamps with usages that are not critical", profile.Timestamp, func(_ *testing.T, _ pki, c *x509.Certificate) { c.ExtraExtensions = nil }},
+	{"extensions", "permits with usages that are critical", profile.PermitSigning, func(t *testing.T, _ pki, c *x509.Certificate) {
+		value, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 36}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ExtraExtensions = []pkix.Extension{extension(asn1.ObjectIdentifier{2, 5, 29, 37}, true, value)}
+	}},
+	{"usage", "timestamps and something else", profile.Timestamp, func(t *testing.T, _ pki, c *x509.Certificate) {
+		value, err := asn1.Marshal([]asn1.ObjectIdentifier{{1, 3, 6, 1, 5, 5, 7, 3, 8}, {1, 3, 6, 1, 5, 5, 7, 3, 2}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ExtraExtensions[0].Value = value
+	}},
+	{"usage", "a firm that serves", profile.Firm, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+	}},
+	{"usage", "a program that calls and serves", profile.SystemClient, func(_ *testing.T, _ pki, c *x509.Certificate) {
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	}},
+	{"usage", "a client that commits to content", profile.Firm, func(_ *testing.T, _ pki, c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageContentCommitment }},
+	{"usage", "documents without commitment", profile.DocumentSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature }},
 	{"usage", "permit key that signs certificates", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) { c.KeyUsage |= x509.KeyUsageCertSign }},
 	{"usage", "permit key for TLS", profile.PermitSigning, func(_ *testing.T, _ pki, c *x509.Certificate) {
 		c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}

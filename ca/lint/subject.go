@@ -6,10 +6,29 @@ import (
 	"github.com/signet-city/signet/ca/profile"
 )
 
-// checkSubject: country, organisation, its identifier in the form of ETSI EN 319
-// 412-1 and a common name, each once, and nothing else.
+// Attributes of a subject.
+var (
+	oidCountry      = asn1.ObjectIdentifier{2, 5, 4, 6}
+	oidOrganization = asn1.ObjectIdentifier{2, 5, 4, 10}
+	oidCommonName   = asn1.ObjectIdentifier{2, 5, 4, 3}
+	oidSerialNumber = asn1.ObjectIdentifier{2, 5, 4, 5}
+)
+
+// attributes are what a subject of each form consists of.
+var attributes = map[profile.Form][]asn1.ObjectIdentifier{
+	profile.Organization: {oidCountry, oidOrganization, oidCommonName, profile.OIDOrganizationIdentifier},
+	profile.Employee:     {oidCountry, oidOrganization, oidCommonName, profile.OIDOrganizationIdentifier, oidSerialNumber},
+	profile.Person:       {oidCountry, oidCommonName, oidSerialNumber},
+}
+
+// checkSubject: the attributes of the profile's form, each once, and nothing else;
+// the organisation's identifier in the form of ETSI EN 319 412-1 clause 5.1.4, a
+// person's number in that of clause 5.1.3.
 func checkSubject(c candidate) string {
-	want := map[string]bool{"2.5.4.6": true, "2.5.4.10": true, "2.5.4.3": true, profile.OIDOrganizationIdentifier.String(): true}
+	want := map[string]bool{}
+	for _, oid := range attributes[c.rules.Subject] {
+		want[oid.String()] = true
+	}
 	for _, a := range c.Subject.Names {
 		oid := a.Type.String()
 		if !want[oid] {
@@ -17,17 +36,28 @@ func checkSubject(c candidate) string {
 		}
 		delete(want, oid)
 		value, _ := a.Value.(string)
-		if a.Type.Equal(profile.OIDOrganizationIdentifier) {
-			if err := profile.CheckOrganizationIdentifier(value); err != nil {
-				return err.Error()
-			}
-		}
-		if a.Type.Equal(asn1.ObjectIdentifier{2, 5, 4, 6}) && value != profile.Country {
-			return "is of another country"
+		if detail := checkAttribute(a.Type, value); detail != "" {
+			return detail
 		}
 	}
 	if len(want) > 0 {
-		return "lacks country, organisation, its identifier or a common name"
+		return "lacks an attribute that subjects of its profile have"
+	}
+	return ""
+}
+
+func checkAttribute(oid asn1.ObjectIdentifier, value string) string {
+	var err error
+	switch {
+	case oid.Equal(profile.OIDOrganizationIdentifier):
+		err = profile.CheckOrganizationIdentifier(value)
+	case oid.Equal(oidSerialNumber):
+		err = profile.CheckNumber(value)
+	case oid.Equal(oidCountry) && value != profile.Country:
+		return "is of another country"
+	}
+	if err != nil {
+		return err.Error()
 	}
 	return ""
 }

@@ -76,11 +76,15 @@ func CheckKey(k Kind, pub crypto.PublicKey) error {
 	if !ok {
 		return fmt.Errorf("no profile is named %.20q", string(k))
 	}
+	return rules.checkKey(k, pub)
+}
+
+func (r Rules) checkKey(k Kind, pub crypto.PublicKey) error {
 	a, err := AlgorithmOf(pub)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(rules.Keys, a) {
+	if !slices.Contains(r.Keys, a) {
 		return fmt.Errorf("a certificate of profile %s cannot have a key of type %s", k, a)
 	}
 	return nil

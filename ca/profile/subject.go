@@ -25,11 +25,13 @@ const maxName = 64
 // code (GB 32100-2015) is that number for firms and public bodies alike.
 const scheme = "NTR" + Country + "-"
 
-// Subject is whom a certificate is about. Country is always Country.
+// Subject is whom a certificate is about. Country is always Country. Which of the
+// others there must be its Form says.
 type Subject struct {
 	Organization string // the legal name
 	USCC         string // its unified social credit code
 	CommonName   string
+	Number       string // of people: 20 hex digits that NewNumber made
 }
 
 // OrganizationIdentifier returns the code as it stands in a subject.
@@ -69,25 +71,44 @@ func validUSCC(s string) bool {
 	return codeAlphabet[(31-sum%31)%31] == s[17]
 }
 
-// Name returns the distinguished name of s. It fails if a part is missing, too
-// long, or holds characters that cannot be seen.
-func (s Subject) Name() (pkix.Name, error) {
-	if err := checkName("organization", s.Organization); err != nil {
-		return pkix.Name{}, err
-	}
+// Name returns the distinguished name of s in the form. It fails if a part is
+// missing, foreign to the form or too long, or holds characters that cannot be seen.
+func (s Subject) Name(form Form) (pkix.Name, error) {
 	if err := checkName("common name", s.CommonName); err != nil {
 		return pkix.Name{}, err
 	}
-	id := OrganizationIdentifier(s.USCC)
-	if err := CheckOrganizationIdentifier(id); err != nil {
+	n := pkix.Name{Country: []string{Country}, CommonName: s.CommonName}
+	if form == Person {
+		if s.Organization != "" || s.USCC != "" {
+			return pkix.Name{}, errors.New("a person's certificate names no organisation")
+		}
+	} else if err := s.setOrganization(&n); err != nil {
 		return pkix.Name{}, err
 	}
-	return pkix.Name{
-		Country:      []string{Country},
-		Organization: []string{s.Organization},
-		CommonName:   s.CommonName,
-		ExtraNames:   []pkix.AttributeTypeAndValue{{Type: OIDOrganizationIdentifier, Value: id}},
-	}, nil
+	if form == Organization {
+		if s.Number != "" {
+			return pkix.Name{}, errors.New("an organisation has no number beside its identifier")
+		}
+		return n, nil
+	}
+	if HoldsResidentNumber(s.CommonName) {
+		return pkix.Name{}, errors.New("the common name holds a resident number")
+	}
+	n.SerialNumber = numberScheme + s.Number
+	return n, CheckNumber(n.SerialNumber)
+}
+
+func (s Subject) setOrganization(n *pkix.Name) error {
+	if err := checkName("organization", s.Organization); err != nil {
+		return err
+	}
+	id := OrganizationIdentifier(s.USCC)
+	if err := CheckOrganizationIdentifier(id); err != nil {
+		return err
+	}
+	n.Organization = []string{s.Organization}
+	n.ExtraNames = []pkix.AttributeTypeAndValue{{Type: OIDOrganizationIdentifier, Value: id}}
+	return nil
 }
 
 func checkName(what, s string) error {

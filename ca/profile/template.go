@@ -34,6 +34,7 @@ type Request struct {
 	NotBefore time.Time // clamped to the issuer's
 	NotAfter  time.Time // zero: the profile's usual lifetime; clamped to the issuer's
 	Hosts     []string  // DNS names and IP addresses
+	Policy    Policy    // narrows the profile; zero: not at all
 	CRL       string    // where the CRL with this certificate's shard is; http
 	OCSP      string    // where the issuer's responder is; http; where Rules.Responder says so
 	CAIssuers string    // where the issuer's certificate is; http
@@ -42,17 +43,17 @@ type Request struct {
 // Template returns the unsigned certificate for r under issuer, which is nil for
 // the root alone. It fails if r does not fit its profile.
 func Template(r Request, issuer *x509.Certificate) (*x509.Certificate, error) {
-	rules, ok := r.Kind.Rules()
-	if !ok {
-		return nil, fmt.Errorf("no profile is named %.20q", string(r.Kind))
+	rules, err := r.Policy.Narrow(r.Kind)
+	if err != nil {
+		return nil, err
 	}
 	if (issuer == nil) != (r.Kind == Root) {
 		return nil, errors.New("the root alone has no issuer")
 	}
-	if err := CheckKey(r.Kind, r.Public); err != nil {
+	if err := rules.checkKey(r.Kind, r.Public); err != nil {
 		return nil, err
 	}
-	name, err := r.Subject.Name()
+	name, err := r.Subject.Name(rules.Subject)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,9 @@ func Template(r Request, issuer *x509.Certificate) (*x509.Certificate, error) {
 		SerialNumber: r.Serial, Subject: name, PublicKey: r.Public, KeyUsage: rules.Usage,
 		BasicConstraintsValid: true, IsCA: rules.CA, MaxPathLen: rules.PathLen, MaxPathLenZero: rules.CA && rules.PathLen == 0,
 	}
-	setExtended(t, rules)
+	if err := setExtended(t, rules); err != nil {
+		return nil, err
+	}
 	if t.SubjectKeyId, err = KeyID(r.Public); err != nil {
 		return nil, err
 	}
@@ -77,20 +80,32 @@ func Template(r Request, issuer *x509.Certificate) (*x509.Certificate, error) {
 }
 
 // setExtended writes the extended key usages and the no-check mark.
-func setExtended(t *x509.Certificate, rules Rules) {
+func setExtended(t *x509.Certificate, rules Rules) error {
 	for _, oid := range rules.Extended {
 		switch {
 		case oid.Equal(oidServerAuth):
 			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+		case oid.Equal(oidClientAuth):
+			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+		case oid.Equal(oidTimeStamping):
+			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageTimeStamping)
 		case oid.Equal(oidOCSPSigning):
 			t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning)
 		default:
 			t.UnknownExtKeyUsage = append(t.UnknownExtKeyUsage, oid)
 		}
 	}
-	if rules.NoCheck {
-		t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: OIDNoCheck, Value: []byte{0x05, 0x00}})
+	if rules.Critical { // crypto/x509 writes it non-critical, unless it finds it here
+		value, err := asn1.Marshal(rules.Extended)
+		if err != nil {
+			return fmt.Errorf("encode extended key usages: %w", err)
+		}
+		t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: oidExtKeyUsage, Critical: true, Value: value})
 	}
+	if rules.NoCheck {
+		t.ExtraExtensions = append(t.ExtraExtensions, pkix.Extension{Id: OIDNoCheck, Value: asn1.NullBytes})
+	}
+	return nil
 }
 
 // setValidity writes whole seconds, an end even where none was asked for, and
