@@ -37,15 +37,25 @@ type Agencies interface {
 	FindAgency(ctx context.Context, id string) (registry.Agency, error)
 }
 
+// Holders finds whom certificates of firms and people are about. The registry
+// provides it.
+type Holders interface {
+	FindFirm(ctx context.Context, uscc string) (registry.Firm, error)
+	PersonByID(ctx context.Context, id string) (registry.Person, error)
+	PostsOf(ctx context.Context, person string) ([]registry.Post, error)
+}
+
 // Options are what Open needs. DB, Ring, Agencies and BaseURL are required.
 type Options struct {
 	DB          *db.DB
 	Ring        *keys.Ring
 	Agencies    Agencies
-	BaseURL     string           // plain http, no path: stands in certificates
-	Tokens      web.TokenChecker // nil: Mount leaves out the administration
-	Instance    byte             // first byte of serial numbers, 1 to 127; 0 means 1
-	CRLLifetime time.Duration    // 0 means 24 hours; a CRL is renewed after half of it
+	Holders     Holders                         // nil: firms and people get no certificates
+	Profiles    map[profile.Kind]profile.Policy // how this city narrows profiles; nil: not at all
+	BaseURL     string                          // plain http, no path: stands in certificates
+	Tokens      web.TokenChecker                // nil: Mount leaves out the administration
+	Instance    byte                            // first byte of serial numbers, 1 to 127; 0 means 1
+	CRLLifetime time.Duration                   // 0 means 24 hours; a CRL is renewed after half of it
 
 	OCSPLifetime time.Duration // of an answer; 0 means 12 hours; renewed after half of it
 	OCSPCache    int           // answers in memory; 0 means 65536, about 80 MB
@@ -61,6 +71,8 @@ type CA struct {
 	db       *db.DB
 	ring     *keys.Ring
 	agencies Agencies
+	holders  Holders
+	profiles map[profile.Kind]profile.Policy
 	base     string
 	tokens   web.TokenChecker
 	instance byte
@@ -103,7 +115,12 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 	if err := checkBase(o.BaseURL); err != nil {
 		return nil, err
 	}
-	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime,
+	for kind, p := range o.Profiles {
+		if _, err := p.Narrow(kind); err != nil {
+			return nil, fmt.Errorf("open ca: %w", err)
+		}
+	}
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime,
 		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
 	c.setDefaults()
 	var err error

@@ -3,7 +3,6 @@ package ca
 import (
 	"bytes"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
@@ -22,6 +21,8 @@ var (
 	oidBasicConstraints = asn1.ObjectIdentifier{2, 5, 29, 19}
 	oidKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 15}
 	oidSubjectKeyID     = asn1.ObjectIdentifier{2, 5, 29, 14}
+	oidSubjectAltName   = asn1.ObjectIdentifier{2, 5, 29, 17}
+	oidExtKeyUsage      = asn1.ObjectIdentifier{2, 5, 29, 37}
 )
 
 // signatures are the algorithms that prove possession. Go would also take SHA-1
@@ -55,7 +56,7 @@ func ParseCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 	if err := profile.CheckKey(kind, r.PublicKey); err != nil {
 		return nil, badCSR("has a key that is refused: " + err.Error())
 	}
-	if err := checkWishes(r.Extensions); err != nil {
+	if err := checkWishes(kind, r); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(signatures, r.SignatureAlgorithm) {
@@ -86,9 +87,10 @@ func unwrapCSR(b []byte) ([]byte, error) {
 }
 
 // checkWishes refuses every extension that asks for more than a profile gives.
-func checkWishes(extensions []pkix.Extension) error {
+func checkWishes(kind profile.Kind, r *x509.CertificateRequest) error {
+	rules, _ := kind.Rules()
 	seen := map[string]bool{}
-	for _, e := range extensions {
+	for _, e := range r.Extensions {
 		if seen[e.Id.String()] {
 			return badCSR("has an extension twice: " + e.Id.String())
 		}
@@ -103,6 +105,15 @@ func checkWishes(extensions []pkix.Extension) error {
 			var bits asn1.BitString
 			if rest, err := asn1.Unmarshal(e.Value, &bits); err != nil || len(rest) > 0 || bits.BitLength < 1 || bits.BitLength > 2 {
 				return badCSR("asks for another key usage than signatures")
+			}
+		case e.Id.Equal(oidExtKeyUsage):
+			var uses []asn1.ObjectIdentifier
+			if rest, err := asn1.Unmarshal(e.Value, &uses); err != nil || len(rest) > 0 || !slices.EqualFunc(uses, rules.Extended, asn1.ObjectIdentifier.Equal) {
+				return badCSR("asks for another extended key usage than its profile has")
+			}
+		case e.Id.Equal(oidSubjectAltName) && rules.Hosts:
+			if len(r.EmailAddresses)+len(r.URIs) > 0 || len(r.DNSNames)+len(r.IPAddresses) == 0 {
+				return badCSR("names something else than hosts")
 			}
 		case e.Id.Equal(oidSubjectKeyID):
 		default:

@@ -38,7 +38,7 @@ func (c *CA) Half(ctx context.Context, r Request, until string) (serial string, 
 	if err != nil {
 		return "", err
 	}
-	csr, err := proof(r)
+	csr, err := proof(&r)
 	if err != nil {
 		return "", err
 	}

@@ -22,7 +22,6 @@ import (
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
-	"github.com/signet-city/signet/internal/registry"
 )
 
 // How far from now a validity may begin. Further back would let a certificate
@@ -35,14 +34,17 @@ const (
 // Request asks for one certificate. The key is proved by a CSR or, for keys at
 // hand, by signing one with Key.
 type Request struct {
-	Profile profile.Kind // PermitSigning for an agency; OCSP and TLS for the city's own
-	Agency  string       // whose; "" for the city's own
-	Issuer  string       // "" for the agency's; the city's own must name it
+	Profile profile.Kind
+	Agency  string // whose; "" for firms, citizens and the city's own
+	Firm    string // USCC, of Firm alone
+	Person  string // id in the registry, of Officer and Citizen alone
+	Issuer  string // "" for the agency's, or the city's for firms and citizens; the city's own must name it
 
-	CSR []byte        // PEM or DER; for agencies only
+	CSR []byte        // PEM or DER; not for the city's own
 	Key crypto.Signer // or the key itself
 
-	Hosts     []string  // of TLS
+	Name      string    // of the program, for SystemClient alone
+	Hosts     []string  // of TLS and SystemServer; nil: those that the CSR names
 	NotBefore time.Time // zero: now
 	NotAfter  time.Time // zero: the profile's usual lifetime; never beyond the issuer's
 
@@ -55,8 +57,9 @@ type Request struct {
 var errUnderWay = fault.New(fault.Unavailable, "this certificate is being made, try again")
 
 // Issue makes a certificate. It fails with kind Invalid or TooLarge for a request
-// that cannot be fulfilled, NotFound for an unknown agency or issuer, Denied when
-// the issuer may not certify the agency, Conflict when the idempotency key was
+// that cannot be fulfilled, NotFound for an unknown agency, firm, person or issuer, Denied
+// when the issuer may not certify the agency, or the person does not work there,
+// Conflict when the idempotency key was
 // used for another request or the subject's key for another subject, and
 // Unavailable when the same request is under way or the issuer's key is away.
 func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {
@@ -72,11 +75,11 @@ func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
 	if err := checkRequest(&r); err != nil {
 		return Certificate{}, err
 	}
-	subject, err := c.place(ctx, &r)
+	csr, err := proof(&r)
 	if err != nil {
 		return Certificate{}, err
 	}
-	csr, err := proof(r)
+	subject, err := c.place(ctx, &r)
 	if err != nil {
 		return Certificate{}, err
 	}
@@ -113,24 +116,6 @@ func (c *CA) IssuePermitSigning(ctx context.Context, agency string, key keys.Key
 	return c.Issue(ctx, Request{Profile: profile.PermitSigning, Agency: agency, Key: signer, Actor: actor, IdempotencyKey: "key:" + key.ID})
 }
 
-// checkRequest looks at what needs no database. A CSR is only for agencies' permit
-// keys: hosts that a stranger names are not proved here.
-func checkRequest(r *Request) error {
-	switch {
-	case r.Profile != profile.PermitSigning && r.Profile != profile.OCSP && r.Profile != profile.TLS:
-		return fault.New(fault.Invalid, "certificates of this profile are not issued on request")
-	case (r.Profile == profile.PermitSigning) != (r.Agency != ""):
-		return fault.New(fault.Invalid, "an agency gets permit certificates, and nobody else does")
-	case (r.CSR == nil) == (r.Key == nil):
-		return fault.New(fault.Invalid, "a certificate needs either a certificate request or a key")
-	case r.CSR != nil && r.Agency == "":
-		return fault.New(fault.Invalid, "the city's own certificates are for keys of its keyring")
-	case !isText(r.Actor, 1, 128) || !isText(r.IdempotencyKey, 0, 128):
-		return fault.New(fault.Invalid, "the actor, or the idempotency key, is missing, too long or not printable")
-	}
-	return nil
-}
-
 func isText(s string, least, most int) bool {
 	if len(s) < least || len(s) > most || !utf8.ValidString(s) {
 		return false
@@ -143,65 +128,16 @@ func isText(s string, least, most int) bool {
 	return true
 }
 
-// place finds the issuer and the subject of a request.
-func (c *CA) place(ctx context.Context, r *Request) (profile.Subject, error) {
-	switch r.Profile {
-	case profile.OCSP:
-		is, ok := c.plan.issuer(r.Issuer)
-		if !ok {
-			return profile.Subject{}, fault.New(fault.NotFound, "no such issuer")
-		}
-		return c.plan.subject(ocspName(is)), nil
-	case profile.TLS:
-		if err := profile.CheckHosts(r.Hosts); err != nil {
-			return profile.Subject{}, fault.New(fault.Invalid, err.Error())
-		}
-		return c.plan.subject(r.Hosts[0]), nil
-	}
-	a, err := c.agencies.FindAgency(ctx, r.Agency)
-	if err != nil {
-		return profile.Subject{}, err
-	}
-	issuer, err := c.issuerOf(a)
-	if err != nil {
-		return profile.Subject{}, err
-	}
-	if r.Issuer != "" && r.Issuer != issuer {
-		return profile.Subject{}, errForeignAgency
-	}
-	r.Issuer = issuer
-	return profile.Subject{Organization: a.NameZH, USCC: a.USCC, CommonName: a.NameZH}, nil
-}
-
-// ocspName is the common name of an issuer's OCSP signer.
-func ocspName(is IssuerPlan) string { return is.ID + " OCSP" }
-
-func (c *Ceremony) issuer(id string) (IssuerPlan, bool) {
-	for _, is := range c.Issuers {
-		if is.ID == id {
-			return is, true
-		}
-	}
-	return IssuerPlan{}, false
-}
-
-var errForeignAgency = fault.New(fault.Denied, "this issuer does not certify this agency")
-
-// issuerOf returns the issuer of an agency: the one of its own level and area,
-// whatever the registry says beside that. Districts are kept apart here, because
-// verifiers do not do it by name constraints.
-func (c *CA) issuerOf(a registry.Agency) (string, error) {
-	is, ok := c.issuers[a.Issuer]
-	if !ok || is.Level != a.Level || is.Area != a.Area {
-		return "", errForeignAgency
-	}
-	return is.ID, nil
-}
-
-// proof returns the request that proves possession of the key.
-func proof(r Request) (*x509.CertificateRequest, error) {
+// proof returns the request that proves possession of the key. The names of hosts
+// are those of the CSR where the caller has named none; else the CSR names no others.
+func proof(r *Request) (*x509.CertificateRequest, error) {
 	if r.CSR != nil {
-		return ParseCSR(r.Profile, r.CSR)
+		csr, err := ParseCSR(r.Profile, r.CSR)
+		if err != nil {
+			return nil, err
+		}
+		r.Hosts, err = hosts(r.Hosts, csr)
+		return csr, err
 	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, r.Key)
 	if err != nil {
@@ -219,7 +155,11 @@ func (r *Request) hash(pub crypto.PublicKey) ([]byte, error) {
 	}
 	h := sha256.New()
 	parts := []string{string(r.Profile), r.Agency, r.Issuer, string(key), r.NotBefore.UTC().String(), r.NotAfter.UTC().String()}
-	for _, p := range append(parts, r.Hosts...) {
+	parts = append(parts, r.Hosts...)
+	if r.Firm != "" || r.Person != "" || r.Name != "" { // the others' hashes are as they were before there were these
+		parts = append(parts, "firm", r.Firm, "person", r.Person, "name", r.Name)
+	}
+	for _, p := range parts {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
 		h.Write([]byte(p))
 	}
@@ -274,12 +214,12 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 		return nil, Certificate{}, err
 	}
 	t, err := profile.Template(profile.Request{Kind: r.Profile, Subject: subject, Public: pub, Serial: serial, NotBefore: r.NotBefore,
-		NotAfter: r.NotAfter, Hosts: r.Hosts, CRL: url, OCSP: responderOf(c.base, r.Profile, r.Issuer), CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
+		NotAfter: r.NotAfter, Hosts: r.Hosts, Policy: c.profiles[r.Profile], CRL: url, OCSP: responderOf(c.base, r.Profile, r.Issuer), CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
 	if err != nil {
 		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())
 	}
 	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
-	row.Agency, row.Actor, row.requestKey = r.Agency, r.Actor, r.IdempotencyKey
+	row.Agency, row.Holder, row.Actor, row.requestKey = r.Agency, r.holder(), r.Actor, r.IdempotencyKey
 	return t, row, err
 }
 
@@ -326,8 +266,8 @@ func lintFault(err error) error {
 func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
 	var n int64
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'
-		AND (agency <> $2 OR profile <> $3 OR (status = 'revoked' AND reason = $4))`,
-		row.keyHash, row.Agency, string(row.Profile), int64(KeyCompromise)).Scan(&n)
+		AND (agency <> $2 OR holder <> $3 OR profile <> $4 OR (status = 'revoked' AND reason = $5))`,
+		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise)).Scan(&n)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ type Certificate struct {
 	IssuerKey string // key of the keyring that signed it; Root for the root's
 	Shard     int64  // of the issuer's CRLs
 	Profile   profile.Kind
-	Agency    string // "" for the city's own
+	Agency    string // "" for firms, citizens and the city's own
+	Holder    string // "firm:USCC" or "person:ID", "" for agencies and the city's own
 	Subject   string // common name
 	Status    Status
 	DER       []byte // nil before it is issued
@@ -58,12 +59,12 @@ type Certificate struct {
 // asked for.
 var ErrNotFound = fault.New(fault.NotFound, "no such certificate")
 
-const certificateColumns = `serial, issuer, issuer_key, shard, profile, agency, subject, status, der, not_before, not_after,
+const certificateColumns = `serial, issuer, issuer_key, shard, profile, agency, holder, subject, status, der, not_before, not_after,
 	actor, reason, revoked_at, created_at, changed_at, tbs_hash, key_hash, COALESCE(request_key, ''), request_hash, COALESCE(revoke_key, '')`
 
 func scanCertificate(scan func(...any) error) (c Certificate, err error) {
 	var notBefore, notAfter, revoked, created, changed int64
-	err = scan(&c.Serial, &c.Issuer, &c.IssuerKey, &c.Shard, &c.Profile, &c.Agency, &c.Subject, &c.Status, &c.DER, &notBefore, &notAfter,
+	err = scan(&c.Serial, &c.Issuer, &c.IssuerKey, &c.Shard, &c.Profile, &c.Agency, &c.Holder, &c.Subject, &c.Status, &c.DER, &notBefore, &notAfter,
 		&c.Actor, &c.Reason, &revoked, &created, &changed, &c.tbsHash, &c.keyHash, &c.requestKey, &c.requestHash, &c.revokeKey)
 	c.NotBefore, c.NotAfter, c.RevokedAt = db.Time(notBefore), db.Time(notAfter), db.Time(revoked)
 	c.CreatedAt, c.ChangedAt = db.Time(created), db.Time(changed)
@@ -112,10 +113,10 @@ func insertRow(ctx context.Context, tx db.Tx, c *Certificate) error {
 	if c.requestKey != "" {
 		requestKey = c.requestKey
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO ca_certificates (serial, issuer, issuer_key, shard, profile, agency, subject, status,
+	_, err := tx.ExecContext(ctx, `INSERT INTO ca_certificates (serial, issuer, issuer_key, shard, profile, agency, holder, subject, status,
 		tbs_hash, key_hash, not_before, not_after, actor, request_key, request_hash, created_at, changed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, 'intent', $8, $9, $10, $11, $12, $13, $14, $15, $15)`,
-		c.Serial, c.Issuer, c.IssuerKey, c.Shard, string(c.Profile), c.Agency, c.Subject,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'intent', $9, $10, $11, $12, $13, $14, $15, $16, $16)`,
+		c.Serial, c.Issuer, c.IssuerKey, c.Shard, string(c.Profile), c.Agency, c.Holder, c.Subject,
 		c.tbsHash, c.keyHash, db.Micros(c.NotBefore), db.Micros(c.NotAfter), c.Actor, requestKey, c.requestHash, db.Micros(c.CreatedAt))
 	return err
 }
@@ -123,7 +124,7 @@ func insertRow(ctx context.Context, tx db.Tx, c *Certificate) error {
 // event describes a step of a certificate's issuing. It carries no name.
 func (c *Certificate) event(step string) audit.Event {
 	return audit.Event{Kind: "certificate.issue." + step, Actor: c.Actor, Object: "certificate:" + c.Serial, Data: map[string]any{
-		"issuer": c.Issuer, "issuer_key": c.IssuerKey, "shard": c.Shard, "profile": string(c.Profile), "agency": c.Agency, "tbs_sha256": c.tbsHash,
+		"issuer": c.Issuer, "issuer_key": c.IssuerKey, "shard": c.Shard, "profile": string(c.Profile), "agency": c.Agency, "holder": c.Holder, "tbs_sha256": c.tbsHash,
 		"not_before": c.NotBefore.Unix(), "not_after": c.NotAfter.Unix(),
 	}}
 }

@@ -87,6 +87,13 @@ type Config struct {
 	// Default: see its fields. Danger: see its fields.
 	CA CA `koanf:"ca"`
 
+	// Profiles narrows what certificates may be. A policy is words: usual=365d (life
+	// when nobody asks for another), longest=730d, keys=P-256,P-384, and approval
+	// (an officer decides on each request) or direct. Words that are not there keep
+	// the profile's own.
+	// Default: see its fields. Danger: see its fields.
+	Profiles Profiles `koanf:"profiles"`
+
 	// Witnesses cosign the audit log's checkpoints (C2SP tlog-witness). Each is its
 	// URL, a space and its verifier key; a comma stands between two.
 	// Default: none. Danger: without any, whoever holds the database and the log's
@@ -177,6 +184,46 @@ type CA struct {
 	// Default: 96h. Danger: short, and an outage makes every certificate
 	// unverifiable; long, and a revoked one passes that long.
 	CRLLife time.Duration `koanf:"crl_life"`
+}
+
+// Profiles are the policies of certificates by profile.
+type Profiles struct {
+	// Permit is for agencies' keys that sign permits.
+	// Default: usual=730d longest=1827d keys=P-256,P-384,Ed25519 direct. Danger: a
+	// life shorter than that of the keys leaves them without a certificate.
+	Permit string `koanf:"permit"`
+
+	// Document is for agencies' keys that sign documents.
+	// Default: usual=730d longest=1827d keys=P-256,P-384,RSA approval. Danger: with
+	// direct, whoever holds an agency's client signs in its name.
+	Document string `koanf:"document"`
+
+	// SystemServer is for agencies' TLS servers, under names that are the agency's.
+	// Default: usual=90d longest=398d keys=P-256,P-384,RSA approval. Danger: none.
+	SystemServer string `koanf:"system_server"`
+
+	// SystemClient is for agencies' programs that call others.
+	// Default: usual=365d longest=825d keys=P-256,P-384,Ed25519,RSA approval.
+	// Danger: with direct, whoever holds an agency's client speaks as its programs.
+	SystemClient string `koanf:"system_client"`
+
+	// Firm is for firms that sign in.
+	// Default: usual=1095d longest=1827d keys=P-256,P-384,RSA approval. Danger: with
+	// direct, whoever asks for a firm is the firm.
+	Firm string `koanf:"firm"`
+
+	// Citizen is for citizens who sign in.
+	// Default: usual=1095d longest=1827d keys=P-256,P-384,RSA approval. Danger: with
+	// direct, whoever asks for a person is that person.
+	Citizen string `koanf:"citizen"`
+
+	// Officer is for agencies' officers who sign in.
+	// Default: usual=365d longest=825d keys=P-256,P-384 approval. Danger: as Citizen.
+	Officer string `koanf:"officer"`
+
+	// Timestamp is for the city's timestamp authority.
+	// Default: usual=1095d longest=1827d keys=P-256,P-384. Danger: none.
+	Timestamp string `koanf:"timestamp"`
 }
 
 // Site names the city's services on every page, at most 40 characters each.

@@ -91,6 +91,7 @@ type Options struct {
 	CRLLife                            time.Duration
 	Witnesses                          []string          // of the log, each "URL VERIFIERKEY"
 	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
+	Profiles                           map[string]string // how profiles of certificates are narrowed, see Profiles; nil: not at all
 	BodyBytes                          int64             // largest body of an API call; 0 means 8 MiB
 	BatchLines                         int               // of one batch; 0 means 10,000
 	Now                                func() time.Time
@@ -208,7 +209,11 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err := c.openSignIn(o); err != nil {
 		return err
 	}
-	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife,
+	certificates, err := Profiles(o.Profiles)
+	if err != nil {
+		return err
+	}
+	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, Holders: c.Registry, Profiles: certificates, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
 )
@@ -60,6 +61,26 @@ func Policies(texts map[string]string, bundleLife time.Duration) (map[string]key
 	}
 	if len(problems) > 0 {
 		return nil, fault.InvalidInput("the policies of keys are not as they should be", problems...)
+	}
+	return all, nil
+}
+
+// Profiles returns how this city narrows the profiles of certificates. texts are the
+// configuration's, by its name of the profile: see profile.ParsePolicy. It fails with
+// kind Invalid, naming every problem.
+func Profiles(texts map[string]string) (map[profile.Kind]profile.Policy, error) {
+	all := map[profile.Kind]profile.Policy{}
+	var problems []fault.Problem
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		kind := profile.Kind(strings.ReplaceAll(name, "_", "-"))
+		p, err := profile.ParsePolicy(kind, texts[name])
+		if err != nil {
+			problems = append(problems, fault.Problem{Path: "profiles." + name, Message: err.Error()})
+		}
+		all[kind] = p
+	}
+	if len(problems) > 0 {
+		return nil, fault.InvalidInput("the profiles of certificates are not as they should be", problems...)
 	}
 	return all, nil
 }

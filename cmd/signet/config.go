@@ -97,17 +97,25 @@ func keyPolicies(cfg config.Config) map[string]string {
 	return map[string]string{"token": k.Token, "permit": k.Permit, "ca": k.CA, "trust": k.Trust, "status": k.Status, "log": k.Log}
 }
 
+// profiles are the policies of certificates by profile, as the configuration has them.
+func profiles(cfg config.Config) map[string]string {
+	p := cfg.Profiles
+	return map[string]string{"permit": p.Permit, "document": p.Document, "system_server": p.SystemServer, "system_client": p.SystemClient,
+		"firm": p.Firm, "citizen": p.Citizen, "officer": p.Officer, "timestamp": p.Timestamp}
+}
+
 // checkPolicies reads the policies as serve does.
 func checkPolicies(cfg config.Config) error {
-	_, err := city.Policies(keyPolicies(cfg), cfg.Trust.BundleLife)
+	_, ofKeys := city.Policies(keyPolicies(cfg), cfg.Trust.BundleLife)
+	_, ofCertificates := city.Profiles(profiles(cfg))
 	var list config.Problems
-	for _, p := range fault.Problems(err) {
+	for _, p := range append(fault.Problems(ofKeys), fault.Problems(ofCertificates)...) {
 		list = append(list, config.Problem{Key: p.Path, Source: cfg.SourceOf(p.Path), Message: p.Message})
 	}
 	if list != nil {
 		return list
 	}
-	return err
+	return errors.Join(ofKeys, ofCertificates)
 }
 
 // writeProblems writes what is wrong with a configuration, as JSON. A file that
@@ -163,6 +171,14 @@ func configFlags() [][2]string {
 		{"trust.snapshot-life", "`DURATION` for which a status snapshot is good"},
 		{"trust.head-life", "`DURATION` for which a head is good"},
 		{"ca.crl-life", "`DURATION` for which a revocation list is good"},
+		{"profiles.permit", "what certificates of permit keys may be: a `POLICY` such as \"usual=365d longest=730d keys=P-256,P-384 approval\""},
+		{"profiles.document", "`POLICY` of certificates of keys that sign documents"},
+		{"profiles.system-server", "`POLICY` of certificates of agencies' servers"},
+		{"profiles.system-client", "`POLICY` of certificates of agencies' programs"},
+		{"profiles.firm", "`POLICY` of certificates with which firms sign in"},
+		{"profiles.citizen", "`POLICY` of certificates with which citizens sign in"},
+		{"profiles.officer", "`POLICY` of certificates with which officers sign in"},
+		{"profiles.timestamp", "`POLICY` of certificates of the timestamp authority"},
 		{"witnesses", "`WITNESSES` of the audit log: URL and verifier key, a space between; commas between two"},
 		{"keys.token", "how keys of tokens live: a `POLICY` such as \"life=2160h lead=24h keep=24h standby=1 automatic\""},
 		{"keys.permit", "`POLICY` of agencies' permit keys"},
