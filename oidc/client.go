@@ -4,16 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/base64"
-	"errors"
+	"encoding/json/jsontext"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/ory/fosite"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -21,42 +19,77 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 )
 
-// The profiles of clients. Both have a secret.
+// The profiles of clients.
 const (
 	// ProfileService is a program that acts for itself, with the client
 	// credentials grant.
 	ProfileService = "service"
-	// ProfileBasic is a site that signs people in, with the authorization code
-	// grant, PKCE and rotated refresh tokens.
+	// ProfileFAPI2 is a site that signs people in by the FAPI 2.0 Security Profile:
+	// it pushes its requests, proves itself with a key, and has its tokens bound to
+	// one.
+	ProfileFAPI2 = "fapi2"
+	// ProfileBasic is an older site that signs people in, with the authorization
+	// code grant, PKCE and rotated refresh tokens.
 	ProfileBasic = "basic"
 
 	// deskClientID stands for the desk where callers are told apart; it has no secret.
 	deskClientID = "desk"
 )
 
-// Client is a program that is given tokens.
+// How a client proves itself (OpenID Connect Core section 9).
+const (
+	AuthSecret = "client_secret_basic" // the default, but for ProfileFAPI2
+	AuthKey    = "private_key_jwt"     // RFC 7523
+)
+
+// Client is a program that is given tokens. Its members are named as in RFC 7591 and
+// OpenID Connect Dynamic Client Registration where those have a name.
 type Client struct {
 	ID       string    `json:"id"` // lowercase letters, digits and hyphens; AddClient makes one if ""
 	Name     string    `json:"name"`
 	Agency   string    `json:"agency,omitzero"` // whose program it is, "" for the city's own
 	Scopes   []string  `json:"scopes"`          // what it may ask for
-	Profile  string    `json:"profile"`         // ProfileService or ProfileBasic
+	Profile  string    `json:"profile"`         // ProfileService, ProfileFAPI2 or ProfileBasic
 	Created  time.Time `json:"created,omitzero"`
 	Disabled time.Time `json:"disabled,omitzero"` // zero while it is not
 
-	// RedirectURIs are where people are sent back to, for ProfileBasic: https
-	// addresses, or http on localhost and 127.0.0.1, compared character by
-	// character.
+	// RedirectURIs are where people are sent back to, for sites: https addresses, or
+	// http on localhost and 127.0.0.1, compared character by character.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	AuthMethod string         `json:"token_endpoint_auth_method,omitzero"` // AuthSecret or AuthKey; "" means the profile's default
+	JWKS       jsontext.Value `json:"jwks,omitzero"`                       // its public keys (RFC 7517 section 5), instead of JWKSURI
+	JWKSURI    string         `json:"jwks_uri,omitzero"`                   // the https address where they are
+	DPoP       bool           `json:"dpop_bound_access_tokens,omitzero"`   // every token is bound to a key (RFC 9449); always for ProfileFAPI2
+
+	IDTokenAlg       string `json:"id_token_signed_response_alg,omitzero"`    // ES256, the default, or EdDSA
+	IDTokenKeyAlg    string `json:"id_token_encrypted_response_alg,omitzero"` // "" leaves ID tokens in the clear
+	IDTokenEnc       string `json:"id_token_encrypted_response_enc,omitzero"`
+	UserinfoKeyAlg   string `json:"userinfo_encrypted_response_alg,omitzero"` // "" leaves userinfo in the clear
+	UserinfoEnc      string `json:"userinfo_encrypted_response_enc,omitzero"`
+	DefaultACR       string `json:"default_acr,omitzero"`       // asked for by a request that asks for none
+	SectorIdentifier string `json:"sector_identifier,omitzero"` // a host name; clients that share it share a person's sub; "" means the agency
+
+	Contacts []string `json:"contacts,omitempty"` // mail addresses
+
+	// Where a person may be sent after signing out, and where the site is told that a
+	// session has ended (OpenID Connect RP-Initiated Logout and Back-Channel Logout).
+	PostLogoutRedirectURIs           []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI             string   `json:"backchannel_logout_uri,omitzero"`
+	BackchannelLogoutSessionRequired bool     `json:"backchannel_logout_session_required,omitzero"`
 }
+
+// signsIn reports whether the client signs people in.
+func (c *Client) signsIn() bool { return c.Profile == ProfileBasic || c.Profile == ProfileFAPI2 }
 
 // ErrClient is returned when no client has the id asked for.
 var ErrClient = fault.New(fault.NotFound, "no such client")
 
 // AddClient registers a client and returns it with its secret, which cannot be
-// had again. It fails with kind Invalid for wrong particulars or an unknown
+// had again and is "" for a client that proves itself with a key. It fails with kind Invalid for wrong particulars or an unknown
 // agency, and with kind Conflict if the id is taken.
 func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Client, string, error) {
+	c.fill()
 	if err := p.checkClient(ctx, c); err != nil {
 		return Client{}, "", err
 	}
@@ -64,28 +97,24 @@ func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Clien
 		c.ID = db.NewID()
 	}
 	c.Created = db.Time(db.Micros(p.o.Now()))
+	// A client with keys has a secret that nobody knows: the column is never empty.
 	secret, hash := newSecret()
-	scopes, redirects := strings.Join(c.Scopes, " "), strings.Join(c.RedirectURIs, " ")
 	err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-		result, err := tx.ExecContext(ctx, `INSERT INTO oidc_clients (id, secret_hash, agency, scopes, name, profile, created, redirect_uris)
-			VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
-			c.ID, hash[:], c.Agency, scopes, c.Name, c.Profile, db.Micros(c.Created), redirects)
+		ok, err := insertClient(ctx, tx, c, hash)
 		if err != nil {
 			return err
 		}
-		n, err := result.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if n == 0 {
+		if !ok {
 			return fault.New(fault.Conflict, "there is a client with this id; its secret is not shown again")
 		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.client.add", Actor: actor, Object: "client:" + c.ID,
-			Data: map[string]any{"agency": c.Agency, "scopes": scopes, "profile": c.Profile, "name": c.Name, "redirect_uris": redirects}})
+		_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.client.add", Actor: actor, Object: "client:" + c.ID, Data: c.eventData()})
 		return err
 	})
 	if err != nil {
 		return Client{}, "", fmt.Errorf("add client: %w", err)
+	}
+	if c.AuthMethod == AuthKey {
+		secret = ""
 	}
 	return c, secret, nil
 }
@@ -153,118 +182,11 @@ func (p *Provider) ListClients(ctx context.Context) ([]Client, error) {
 	return list, nil
 }
 
-const clientColumns = `id, secret_hash, COALESCE(agency, ''), scopes, name, profile, created, disabled, redirect_uris`
-
-func scanClient(row interface{ Scan(...any) error }) (*client, error) {
-	var c client
-	var hash []byte
-	var scopes, redirects string
-	var created, disabled int64
-	if err := row.Scan(&c.ID, &hash, &c.Agency, &scopes, &c.Name, &c.Profile, &created, &disabled, &redirects); err != nil {
-		return nil, err
-	}
-	if copy(c.hash[:], hash) != len(c.hash) {
-		return nil, errors.New("stored hash is too short")
-	}
-	c.Scopes, c.Created, c.Disabled = strings.Fields(scopes), db.Time(created), db.Time(disabled)
-	if redirects != "" {
-		c.RedirectURIs = strings.Fields(redirects)
-	}
-	return &c, nil
-}
-
-func readClient(ctx context.Context, tx db.Tx, id string) (*client, error) {
-	c, err := scanClient(tx.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM oidc_clients WHERE id = $1`, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrClient
-	}
-	return c, err
-}
-
-func (p *Provider) checkClient(ctx context.Context, c Client) error {
-	var problems []fault.Problem
-	bad := func(wrong bool, path, message string) {
-		if wrong {
-			problems = append(problems, fault.Problem{Path: path, Message: message})
-		}
-	}
-	bad(c.ID != "" && !isClientID(c.ID), "/id", "must be 1 to 64 lowercase letters, digits and hyphens")
-	bad(c.ID == deskClientID, "/id", "is the id under which officers' desks act")
-	bad(!isName(c.Name), "/name", "must be 1 to 120 visible characters")
-	switch c.Profile {
-	case ProfileService:
-		bad(!p.serviceScopes(c.Scopes), "/scopes", "must be 1 to 32 different scopes for programs that this service knows")
-		bad(len(c.RedirectURIs) > 0, "/redirect_uris", "are for clients that sign people in")
-	case ProfileBasic:
-		bad(!areScopes(c.Scopes) || !slices.Contains(c.Scopes, scopeOpenID) || slices.ContainsFunc(c.Scopes, isNotForPeople),
-			"/scopes", "must be openid and any of "+strings.Join(peopleScopes[1:], ", "))
-		bad(len(c.RedirectURIs) < 1 || len(c.RedirectURIs) > 16 || repeats(c.RedirectURIs), "/redirect_uris", "must be 1 to 16 different addresses")
-		for i, uri := range c.RedirectURIs {
-			err := checkRedirect(uri)
-			bad(err != nil, fmt.Sprintf("/redirect_uris/%d", i), fmt.Sprint(err))
-		}
-	default:
-		bad(true, "/profile", `must be "service" or "basic"`)
-	}
-	bad(!c.Created.IsZero() || !c.Disabled.IsZero(), "/created", "is set by the service")
-	if c.Agency != "" {
-		_, err := p.o.Agencies.FindAgency(ctx, c.Agency)
-		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return fmt.Errorf("add client: %w", err)
-		}
-		bad(err != nil, "/agency", "is no agency")
-	}
-	if len(problems) > 0 {
-		return fault.InvalidInput("the client is not as it should be", problems...)
-	}
-	return nil
-}
-
-// serviceScopes reports whether a program may be given these scopes. Those for
-// people are never among them.
-func (p *Provider) serviceScopes(scopes []string) bool {
-	return areScopes(scopes) && !slices.ContainsFunc(scopes, func(s string) bool {
-		return !isNotForPeople(s) || p.o.Scopes != nil && !slices.Contains(p.o.Scopes, s)
-	})
-}
-
-func areScopes(scopes []string) bool {
-	return len(scopes) >= 1 && len(scopes) <= 32 && !repeats(scopes) && !slices.ContainsFunc(scopes, func(s string) bool { return !isScope(s) })
-}
-
-func repeats(list []string) bool {
-	for i, s := range list {
-		if slices.Contains(list[:i], s) {
-			return true
-		}
-	}
-	return false
-}
-
-func isClientID(s string) bool {
-	return len(s) >= 1 && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-func isName(s string) bool {
-	n := utf8.RuneCountInString(s)
-	return n >= 1 && n <= 120 && utf8.ValidString(s) && strings.TrimSpace(s) == s &&
-		!strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) })
-}
-
-// isScope reports whether s is a scope-token of RFC 6749 section 3.3, and short.
-func isScope(s string) bool {
-	for _, c := range []byte(s) {
-		if c < 0x21 || c > 0x7e || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
-}
-
 // client is a Client with its secret's hash, as fosite sees it.
 type client struct {
 	Client
 	hash [sha256.Size]byte
+	keys []jose.JSONWebKey // of JWKS
 }
 
 var _ fosite.Client = (*client)(nil)
@@ -279,7 +201,7 @@ func (c *client) IsPublic() bool                  { return false }
 func (c *client) GetAudience() fosite.Arguments   { return nil }
 func (c *client) GetGrantTypes() fosite.Arguments { return grantsOf[c.Profile] }
 func (c *client) GetResponseTypes() fosite.Arguments {
-	if c.Profile == ProfileBasic {
+	if c.signsIn() {
 		return fosite.Arguments{responseCode}
 	}
 	return nil
@@ -289,4 +211,5 @@ func (c *client) GetResponseTypes() fosite.Arguments {
 var grantsOf = map[string]fosite.Arguments{
 	ProfileService: {grantClientCredentials},
 	ProfileBasic:   {grantCode, grantRefresh},
+	ProfileFAPI2:   {grantCode, grantRefresh},
 }

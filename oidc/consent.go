@@ -29,8 +29,12 @@ type standing struct {
 	scopes  []string
 }
 
-// sector returns whom a person has one sub with: the clients of an agency share it.
+// sector returns whom a person has one sub with: the clients that were given the same
+// sector identifier, or else those of an agency (OpenID Connect Core section 8.1).
 func (c *client) sector() string {
+	if c.SectorIdentifier != "" {
+		return "sector:" + c.SectorIdentifier
+	}
 	if c.Agency != "" {
 		return "agency:" + c.Agency
 	}

@@ -9,7 +9,7 @@ import (
 
 const (
 	scopeClients = "clients" // what a token must carry to manage clients
-	maxBody      = 16 << 10
+	maxBody      = 96 << 10  // a client with its key set
 )
 
 // mountClients adds /oidc/v1/clients.
@@ -17,6 +17,8 @@ func (p *Provider) mountClients(mux *http.ServeMux) {
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, web.Caller) error{
 		"GET /oidc/v1/clients":               p.serveClients,
 		"POST /oidc/v1/clients":              p.serveAddClient,
+		"GET /oidc/v1/clients/{id}":          p.serveClient,
+		"PUT /oidc/v1/clients/{id}":          p.serveUpdateClient,
 		"POST /oidc/v1/clients/{id}/disable": p.serveDisableClient,
 	} {
 		mux.Handle(pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
@@ -42,10 +44,34 @@ func (p *Provider) serveClients(w http.ResponseWriter, r *http.Request, _ web.Ca
 	return web.WriteJSON(w, http.StatusOK, map[string]any{"clients": list})
 }
 
+func (p *Provider) serveClient(w http.ResponseWriter, r *http.Request, _ web.Caller) error {
+	c, err := p.FindClient(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, c)
+}
+
+func (p *Provider) serveUpdateClient(w http.ResponseWriter, r *http.Request, caller web.Caller) error {
+	var c Client
+	if err := web.DecodeJSON(w, r, maxBody, &c); err != nil {
+		return err
+	}
+	if c.ID != "" && c.ID != r.PathValue("id") {
+		return fault.InvalidInput("the client is not as it should be", fault.Problem{Path: "/id", Message: "is another one than in the address"})
+	}
+	c.ID = r.PathValue("id")
+	c, err := p.UpdateClient(r.Context(), "client:"+caller.ClientID, c)
+	if err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, c)
+}
+
 // clientWithSecret is the one answer that holds a secret.
 type clientWithSecret struct {
 	Client `json:",inline"`
-	Secret string `json:"client_secret"`
+	Secret string `json:"client_secret,omitzero"`
 }
 
 func (p *Provider) serveAddClient(w http.ResponseWriter, r *http.Request, caller web.Caller) error {

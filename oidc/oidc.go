@@ -94,6 +94,21 @@ type Sessions interface {
 	ActFor(ctx context.Context, session, uscc string) error
 }
 
+// Assurance orders how surely a person was proved (OpenID Connect Core section 2, acr).
+type Assurance interface {
+	// Levels returns the values of acr, the weakest first.
+	Levels() []string
+	// Reaches reports whether a sign-in of level have does where want is asked for.
+	Reaches(have, want string) bool
+}
+
+// Fetcher gets what clients publish.
+type Fetcher interface {
+	// Fetch returns the body of an https address, of max bytes at most. It fails for
+	// any status but 200, and for an address that this service must not reach.
+	Fetch(ctx context.Context, url string, max int64) ([]byte, error)
+}
+
 // Options are what New needs. DB, Keys, Agencies, Issuer and KeyOwner are required.
 // Site, People, Firms and Sessions come together: without them there are no people
 // to sign in, and programs get tokens for themselves only.
@@ -108,6 +123,9 @@ type Options struct {
 	People   People
 	Firms    Firms
 	Sessions Sessions
+
+	Assurance Assurance // nil: no level is known, and none can be asked for
+	Fetcher   Fetcher   // nil: clients' keys come with them, not by address
 
 	Scopes           []string      // those that programs may be given; nil allows any
 	Lifetime         time.Duration // of access tokens; 0 means ten minutes, which is the most

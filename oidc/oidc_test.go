@@ -289,7 +289,7 @@ func TestClientAPI(t *testing.T) {
 		c.secrets["xishan-api"] = added["client_secret"].(string)
 		call(console, "POST", "/oidc/v1/clients", body, 409)
 		call(console, "POST", "/oidc/v1/clients", `{"id":"x","secret_hash":""}`, 400)
-		call(console, "POST", "/oidc/v1/clients", `{"name":"`+strings.Repeat("a", 17<<10)+`"}`, 413)
+		call(console, "POST", "/oidc/v1/clients", `{"name":"`+strings.Repeat("a", 97<<10)+`"}`, 413)
 		call(agency, "POST", "/oidc/v1/clients", body, 403)
 		call("guess", "GET", "/oidc/v1/clients", "", 401)
 		list := call(console, "GET", "/oidc/v1/clients", "", 200)["clients"].([]any)

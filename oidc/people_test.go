@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -103,6 +104,15 @@ func (s *sessions) end(session string) {
 	delete(s.live, session)
 }
 
+// ladder orders levels by where they stand.
+type ladder []string
+
+func (l ladder) Levels() []string { return l }
+
+func (l ladder) Reaches(have, want string) bool {
+	return slices.Contains(l, want) && slices.Index(l, have) >= slices.Index(l, want)
+}
+
 // town is a city with people in it, and clients that sign them in.
 type town struct {
 	*city
@@ -139,6 +149,7 @@ func newTown(t testing.TB, d *db.DB) *town {
 	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城政务", EN: "Jiangcheng"}, Identify: c.sessions.identify, Logger: testkit.Logger(t)})
 	check(t, err)
 	c.options.Site, c.options.People, c.options.Firms, c.options.Sessions = site, c.registry, c.registry, c.sessions
+	c.options.Assurance = ladder{"urn:signet:acr:declared", "urn:signet:acr:verified", acr}
 	c.metrics = prometheus.NewRegistry()
 	c.provider = c.replica(t, func(o *oidc.Options) { o.Registerer = c.metrics })
 	c.mux = http.NewServeMux()
