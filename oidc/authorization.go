@@ -39,6 +39,10 @@ type authorization struct {
 	prompts  []string
 	maxAge   time.Duration // negative: any
 	hint     string        // the sub of id_token_hint, "" for none
+
+	pushed      []byte // hash of the request_uri that it came by, nil for none
+	used        bool   // the request_uri has been used
+	interaction string // what it has led to, "" for nothing
 }
 
 // asks reports whether the request has a value of prompt.
@@ -74,15 +78,16 @@ func reject(code, description string) *refusal {
 
 // parseAuthorization reads an authorization request (RFC 6749 section 4.1.1, OpenID
 // Connect Core section 3.1.2.1). Without an authorization the error is for a page;
-// with one it is a refusal for the client.
-func (p *Provider) parseAuthorization(ctx context.Context, values url.Values) (*authorization, error) {
+// with one it is a refusal for the client. A request that is not pushed came through the
+// browser, where a client of the profile fapi2 lets nobody see or change it.
+func (p *Provider) parseAuthorization(ctx context.Context, values url.Values, pushed bool) (*authorization, error) {
 	a := &authorization{maxAge: -1}
 	if len(values["client_id"]) != 1 || len(values["redirect_uri"]) != 1 {
 		return nil, errRequest
 	}
 	var err error
 	a.client, err = p.findClient(ctx, values.Get("client_id"))
-	if fault.KindOf(err) == fault.NotFound || err == nil && (!a.client.Disabled.IsZero() || a.client.Profile != ProfileBasic) {
+	if fault.KindOf(err) == fault.NotFound || err == nil && (!a.client.Disabled.IsZero() || !a.client.signsIn()) {
 		return nil, errUnknown
 	}
 	if err != nil {
@@ -99,6 +104,9 @@ func (p *Provider) parseAuthorization(ctx context.Context, values url.Values) (*
 	if err := a.read(values); err != nil {
 		return a, err
 	}
+	if a.client.Profile == ProfileFAPI2 && !pushed {
+		return a, reject("invalid_request", "this client must push its requests to "+p.o.Issuer+pushPath)
+	}
 	if hint := values.Get("id_token_hint"); hint != "" {
 		if a.hint, err = p.checkHint(ctx, hint, a.client.ID); err != nil {
 			return a, err
@@ -110,7 +118,7 @@ func (p *Provider) parseAuthorization(ctx context.Context, values url.Values) (*
 // kept are the parameters that count. All others are ignored, as is login_hint, which
 // is personal, and acr_values, which is voluntary.
 var kept = []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "prompt", "max_age", "ui_locales",
-	"id_token_hint", "code_challenge", "code_challenge_method"}
+	"id_token_hint", "code_challenge", "code_challenge_method", "dpop_jkt"}
 
 // read checks what does not need the database.
 func (a *authorization) read(values url.Values) error {
@@ -152,6 +160,11 @@ func (a *authorization) read(values url.Values) error {
 	}
 	if err := a.readChallenge(); err != nil {
 		return err
+	}
+	if jkt := a.form.Get("dpop_jkt"); jkt != "" {
+		if b, err := base64.RawURLEncoding.Strict().DecodeString(jkt); err != nil || len(b) != 32 {
+			return reject("invalid_request", "dpop_jkt is no SHA-256 thumbprint in base64url")
+		}
 	}
 	return a.readPrompt()
 }

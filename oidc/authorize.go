@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/signet-city/signet/internal/db"
@@ -26,12 +27,15 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) error 
 		return p.page(err)
 	}
 	ctx := r.Context()
-	a, err := p.parseAuthorization(ctx, values)
+	a, err := p.readRequest(ctx, values)
 	if a == nil {
 		return p.page(err)
 	}
+	if a.used {
+		return p.reload(w, r, a)
+	}
 	if err != nil {
-		return p.sendError(w, r, a, err)
+		return p.sendRefusal(w, r, a, err)
 	}
 	now, id := p.o.Now(), web.IdentityOf(ctx)
 	d, err := p.begin(ctx, a, now, id)
@@ -41,12 +45,21 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) error 
 	}
 	switch {
 	case err != nil:
-		return p.sendError(w, r, a, err)
+		return p.sendRefusal(w, r, a, err)
 	case d.step != stepCode:
 		return p.ask(w, r, a, now, d.step)
 	}
 	p.sendCode(w, a, code)
 	return nil
+}
+
+// readRequest reads a request that came through the browser, or finds the one that was
+// pushed.
+func (p *Provider) readRequest(ctx context.Context, values url.Values) (*authorization, error) {
+	if uri := values["request_uri"]; len(uri) == 1 && strings.HasPrefix(uri[0], requestURI) {
+		return p.pull(ctx, values)
+	}
+	return p.parseAuthorization(ctx, values, false)
 }
 
 // issue makes a code for a person whose consent is remembered, in one transaction
@@ -66,6 +79,9 @@ func (p *Provider) issue(ctx context.Context, a *authorization, id *web.Identity
 			return err
 		}
 		g.sub, g.consent = d.sub, d.consent
+		if err := a.consume(ctx, tx, "", now); err != nil {
+			return err
+		}
 		return insertGrant(ctx, tx, g)
 	})
 	if err != nil {
@@ -82,12 +98,15 @@ func (p *Provider) servePostedAuthorize(w http.ResponseWriter, r *http.Request) 
 	if err != nil {
 		return p.page(err)
 	}
-	a, err := p.parseAuthorization(r.Context(), values)
+	a, err := p.readRequest(r.Context(), values)
 	if a == nil {
 		return p.page(err)
 	}
+	if a.used {
+		return p.reload(w, r, a)
+	}
 	if err != nil {
-		return p.sendError(w, r, a, err)
+		return p.sendRefusal(w, r, a, err)
 	}
 	return p.ask(w, r, a, p.o.Now(), stepConsent)
 }
@@ -187,7 +206,7 @@ func (a *authorization) needs(d decision, code, description string) (decision, e
 func (p *Provider) newGrant(a *authorization, id *web.Identity, now time.Time) *grant {
 	now = db.Time(db.Micros(now))
 	g := &grant{id: db.NewID(), person: id.Person, client: a.client.ID, session: id.Session, scopes: a.scopes,
-		acr: id.ACR, amr: id.AMR, authTime: id.AuthTime, created: now, expires: now.Add(codeLife + p.o.Lifetime)}
+		acr: id.ACR, amr: id.AMR, authTime: id.AuthTime, jkt: a.form.Get("dpop_jkt"), created: now, expires: now.Add(codeLife + p.o.Lifetime)}
 	if slices.Contains(a.scopes, scopeOffline) {
 		g.expires = now.Add(offlineLife)
 	}

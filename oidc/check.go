@@ -7,6 +7,7 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ var (
 	errKey       = errors.New("signed with no key of ours")
 	errSignature = errors.New("signature does not verify")
 	errClaims    = errors.New("claims are not ours")
+	errBound     = errors.New("bound to another key, or shown without a proof of its own")
 	errExpired   = errors.New("expired or not yet issued")
 	errDisabled  = errors.New("client is unknown or disabled")
 )
@@ -38,10 +40,30 @@ var (
 // that is in force. The error is a fault of kind Denied for every other text; any
 // other error says that checking did not work.
 func (p *Provider) CheckToken(ctx context.Context, token string) (web.Caller, error) {
-	caller, err := p.checkToken(ctx, token)
+	return p.countCheck(p.checkToken(ctx, token, ""))
+}
+
+// CheckProof is CheckToken for a token that came with a proof of the key that it is
+// bound to (RFC 9449 section 7). It implements web.ProofChecker.
+func (p *Provider) CheckProof(r *http.Request, token string) (web.Caller, error) {
+	ctx := r.Context()
+	shown, err := p.proofOf(r, token)
+	if err != nil {
+		return p.countCheck(web.Caller{}, err)
+	}
+	caller, err := p.checkToken(ctx, token, shown.jkt)
+	if err == nil { // only the holder of a token that counts makes a row
+		err = p.challenge(ctx, p.spendNow(ctx, shown.once))
+	}
+	return p.countCheck(caller, err)
+}
+
+// countCheck counts what came of checking a token.
+func (p *Provider) countCheck(caller web.Caller, err error) (web.Caller, error) {
 	switch fault.KindOf(err) {
 	case fault.Denied:
 		p.metrics.checks.WithLabelValues("refused").Inc()
+		caller = web.Caller{}
 	default:
 		if err != nil {
 			p.metrics.checks.WithLabelValues("failed").Inc()
@@ -56,11 +78,24 @@ func refused(why error) error {
 	return fault.Wrap(fault.Denied, "the access token is not valid", why)
 }
 
-// checkToken verifies the signature once per token and everything that time can
-// change every time: key, dates, client.
-func (p *Provider) checkToken(ctx context.Context, token string) (web.Caller, error) {
+// checkToken returns the caller of a token that was shown with a proof of the key jkt,
+// or with none.
+func (p *Provider) checkToken(ctx context.Context, token, jkt string) (web.Caller, error) {
+	c, err := p.readToken(ctx, token)
+	if err != nil {
+		return web.Caller{}, err
+	}
+	if !c.Key.is(jkt) {
+		return web.Caller{}, refused(errBound)
+	}
+	return p.callerOf(ctx, c)
+}
+
+// readToken verifies the signature once per token and, every time, what time can
+// change of key and dates.
+func (p *Provider) readToken(ctx context.Context, token string) (claims, error) {
 	if len(token) > maxToken {
-		return web.Caller{}, refused(errForm)
+		return claims{}, refused(errForm)
 	}
 	hash := sha256.Sum256([]byte(token))
 	v, known := p.verified.get(hash)
@@ -68,33 +103,32 @@ func (p *Provider) checkToken(ctx context.Context, token string) (web.Caller, er
 	if !known {
 		var err error
 		if signature, v.kid, err = parseToken(token, tokenType); err != nil {
-			return web.Caller{}, refused(err)
+			return claims{}, refused(err)
 		}
 	}
 	public, err := p.tokenKey(ctx, v.kid)
 	if err != nil {
-		return web.Caller{}, err
+		return claims{}, err
 	}
 	if public == nil {
-		return web.Caller{}, refused(errKey)
+		return claims{}, refused(errKey)
 	}
 	if !known {
 		payload, err := signature.Verify(public)
 		if err != nil {
-			return web.Caller{}, refused(errSignature)
+			return claims{}, refused(errSignature)
 		}
 		if err := json.Unmarshal(payload, &v.claims, json.RejectUnknownMembers(true)); err != nil {
-			return web.Caller{}, refused(errClaims)
+			return claims{}, refused(errClaims)
 		}
 	}
 	if err := p.checkClaims(v.claims); err != nil {
-		return web.Caller{}, refused(err)
+		return claims{}, refused(err)
 	}
-	caller, err := p.callerOf(ctx, v.claims)
-	if err == nil && !known {
+	if !known {
 		p.verified.put(hash, v)
 	}
-	return caller, err
+	return v.claims, nil
 }
 
 // parseToken checks the form and the header of a token of that type (RFC 9068

@@ -19,6 +19,12 @@ import (
 	"github.com/signet-city/signet/internal/obs"
 )
 
+// Where clients come to, below the issuer.
+const (
+	tokenPath = "/oidc/token"
+	pushPath  = "/oidc/par"
+)
+
 // maxForm bounds the body of a token request.
 const maxForm = 8 << 10
 
@@ -33,11 +39,12 @@ type refusal struct {
 func (r *refusal) Error() string { return r.code + ": " + r.description }
 
 var (
-	errClient = &refusal{http.StatusUnauthorized, "invalid_client", "the client could not be authenticated"}
-	errGrant  = &refusal{http.StatusBadRequest, "unsupported_grant_type", "this server does not know the grant type"}
-	errSpent  = &refusal{http.StatusBadRequest, "invalid_grant", "the code or refresh token is not valid, or no longer"}
-	errScope  = &refusal{http.StatusBadRequest, "invalid_scope", "the client may not ask for this scope"}
-	errBody   = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
+	errClient       = &refusal{http.StatusUnauthorized, "invalid_client", "the client could not be authenticated"}
+	errGrant        = &refusal{http.StatusBadRequest, "unsupported_grant_type", "this server does not know the grant type"}
+	errSpent        = &refusal{http.StatusBadRequest, "invalid_grant", "the code or refresh token is not valid, or no longer"}
+	errScope        = &refusal{http.StatusBadRequest, "invalid_scope", "the client may not ask for this scope"}
+	errUnauthorized = &refusal{http.StatusBadRequest, "unauthorized_client", "the client may not do this"}
+	errBody         = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
 )
 
 func invalid(description string) *refusal {
@@ -46,11 +53,7 @@ func invalid(description string) *refusal {
 
 // serveToken is the token endpoint.
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
+	p.prepare(w, r)
 	kind, answer, err := p.grant(w, r)
 	if err != nil {
 		p.refuse(w, r, err)
@@ -60,13 +63,35 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer)
 }
 
+// prepare sets the headers of every answer to a client. Whoever sends a proof is told
+// the nonce for the next one (RFC 9449 section 8.2).
+func (p *Provider) prepare(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+	p.tellNonce(w, r)
+}
+
+// tellNonce gives whoever sends a proof the nonce for the next one. Without a keyring
+// there is none, and the proof is refused for that.
+func (p *Provider) tellNonce(w http.ResponseWriter, r *http.Request) {
+	if len(r.Header.Values("DPoP")) == 0 {
+		return
+	}
+	if nonce, err := p.nonce(r.Context()); err == nil {
+		w.Header().Set("DPoP-Nonce", nonce)
+	}
+}
+
 // tries is how often a request is decided anew because its grant changed meanwhile.
 // The first change is decisive: a code has been redeemed, a refresh token rotated.
 const tries = 4
 
 // grant reads the request and returns its grant type and the answer's body.
 func (p *Provider) grant(w http.ResponseWriter, r *http.Request) (kind string, answer []byte, err error) {
-	form, err := readForm(w, r)
+	form, err := readForm(w, r, maxForm)
 	if err != nil {
 		return "", nil, err
 	}
@@ -74,9 +99,13 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request) (kind string, a
 	if err := p.checkGrant(kind, form); err != nil {
 		return "", nil, err
 	}
+	shown, err := p.readProof(r.Context(), r, p.o.Issuer+tokenPath, "")
+	if err != nil {
+		return "", nil, err
+	}
 	for range tries {
 		r.Form, r.PostForm = form, form // what fosite reads, instead of parsing on its own
-		answer, err = p.grantOnce(r, form)
+		answer, err = p.grantOnce(r, form, shown)
 		if !errors.Is(err, errLost) {
 			return kind, answer, err
 		}
@@ -86,8 +115,8 @@ func (p *Provider) grant(w http.ResponseWriter, r *http.Request) (kind string, a
 
 // grantOnce lets fosite judge a request and writes what follows from it. It fails
 // with errLost if that would contradict what somebody else has written.
-func (p *Provider) grantOnce(r *http.Request, form url.Values) ([]byte, error) {
-	w := &work{p: p}
+func (p *Provider) grantOnce(r *http.Request, form url.Values, shown *proof) ([]byte, error) {
+	w := &work{p: p, proof: shown, tokens: true}
 	ctx := withWork(r.Context(), w)
 	response, scopes, err := p.respond(ctx, w, r, form)
 	if err != nil {
@@ -108,6 +137,13 @@ func (p *Provider) grantOnce(r *http.Request, form url.Values) ([]byte, error) {
 		s, _ := response.GetExtra(name).(string)
 		return s
 	}
+	kind, refresh := "Bearer", extra("refresh_token")
+	if w.proof != nil {
+		kind = "DPoP"
+	}
+	if w.rotate && w.stays() {
+		refresh = "" // the client goes on with the one it has
+	}
 	return json.Marshal(struct {
 		AccessToken  string `json:"access_token"`
 		TokenType    string `json:"token_type"`
@@ -115,7 +151,7 @@ func (p *Provider) grantOnce(r *http.Request, form url.Values) ([]byte, error) {
 		Scope        string `json:"scope"`
 		RefreshToken string `json:"refresh_token,omitzero"`
 		IDToken      string `json:"id_token,omitzero"`
-	}{response.GetAccessToken(), "Bearer", int64(p.o.Lifetime.Seconds()), strings.Join(scopes, " "), extra("refresh_token"), extra("id_token")})
+	}{response.GetAccessToken(), kind, int64(p.o.Lifetime.Seconds()), strings.Join(scopes, " "), refresh, extra("id_token")})
 }
 
 // respond lets fosite check a request and make its tokens.
@@ -167,7 +203,7 @@ func fewer(granted []string, scope string) ([]string, error) {
 
 // readForm reads a form by RFC 6749 section 3.2: parameters come in the body and
 // once at most, and those without a value count as left out.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+func readForm(w http.ResponseWriter, r *http.Request, most int64) (url.Values, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return nil, invalid("the content type must be application/x-www-form-urlencoded")
@@ -175,7 +211,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if r.URL.RawQuery != "" {
 		return nil, invalid("parameters belong in the body")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
 		var limit *http.MaxBytesError
 		if errors.As(err, &limit) {

@@ -63,8 +63,37 @@ func openIDFactory(config fosite.Configurator, storage, tokens any) any {
 }
 
 // authenticate is fosite's ClientAuthenticationStrategy. What it refuses is one
-// error, whether the client is unknown, disabled or has another secret.
+// error, whether the client is unknown, disabled, has another secret or another key. The
+// work of the request gets the client, and what must be spent of its assertion.
 func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.Values) (fosite.Client, error) {
+	w, err := workOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var c *client
+	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
+		var assertion once
+		if c, assertion, err = p.authenticateByKey(ctx, r, form); err == nil {
+			w.once = append(w.once, assertion)
+		}
+	} else {
+		c, err = p.authenticateBySecret(ctx, r, form)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w.proof != nil {
+		w.once = append(w.once, w.proof.once)
+	}
+	if w.tokens && c.DPoP && w.proof == nil {
+		return nil, errProofNeeded
+	}
+	w.client = c
+	return c, nil
+}
+
+// authenticateBySecret finds the client whose secret came.
+func (p *Provider) authenticateBySecret(ctx context.Context, r *http.Request, form url.Values) (*client, error) {
 	id, secret, err := credentials(r, form, p.o.ClientSecretPost)
 	if err != nil {
 		return nil, err
@@ -77,7 +106,7 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(secret))
-	if subtle.ConstantTimeCompare(hash[:], c.hash[:]) != 1 || !c.Disabled.IsZero() {
+	if subtle.ConstantTimeCompare(hash[:], c.hash[:]) != 1 || c.AuthMethod != AuthSecret || !c.Disabled.IsZero() {
 		return nil, errClient
 	}
 	return c, nil
@@ -86,9 +115,6 @@ func (p *Provider) authenticate(ctx context.Context, r *http.Request, form url.V
 // credentials reads the client's id and secret by RFC 6749 section 2.3.1, from
 // the header or, where post allows it, from the body; never from both.
 func credentials(r *http.Request, form url.Values, post bool) (id, secret string, err error) {
-	if form.Get("client_assertion") != "" || form.Get("client_assertion_type") != "" {
-		return "", "", errClient
-	}
 	headers := r.Header.Values("Authorization")
 	inBody := form.Get("client_secret") != ""
 	switch {
@@ -134,10 +160,14 @@ func (s strategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (
 		if w.scopes != nil {
 			scopes = w.scopes
 		}
-		token, err = s.p.signPersonToken(ctx, w.grant, scopes)
+		token, err = s.p.signPersonToken(ctx, w.grant, scopes, w.jkt())
 		return token, s.AccessTokenSignature(ctx, token), err
 	}
-	token, err = s.p.signToken(ctx, c, scopes)
+	jkt := ""
+	if w, err := workOf(ctx); err == nil {
+		jkt = w.jkt()
+	}
+	token, err = s.p.signToken(ctx, c, scopes, jkt)
 	return token, s.AccessTokenSignature(ctx, token), err
 }
 

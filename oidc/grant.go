@@ -52,6 +52,7 @@ type grant struct {
 	challenge  string // S256
 	redirect   string
 	nonce      string
+	jkt        string    // the key that the code is bound to, "" for none
 	created    time.Time // when the code was made
 	expires    time.Time
 	redeemed   time.Time
@@ -63,7 +64,7 @@ type grant struct {
 }
 
 const grantColumns = `g.id, g.person, g.client, g.session, g.consent, g.sub, g.scopes, g.firm, g.firm_name, g.acr, g.amr, g.auth_time,
-	g.code_hash, g.challenge, g.redirect_uri, g.nonce, g.created, g.expires, g.redeemed, g.generation, g.rotated, g.ended`
+	g.code_hash, g.challenge, g.redirect_uri, g.nonce, g.created, g.expires, g.redeemed, g.generation, g.rotated, g.ended, g.jkt`
 
 // readGrant returns a grant and whether its consent still stands, nil if there is
 // none with that id.
@@ -74,7 +75,7 @@ func readGrant(ctx context.Context, tx db.Tx, id string) (*grant, error) {
 	err := tx.QueryRowContext(ctx, `SELECT `+grantColumns+`, c.id IS NOT NULL FROM oidc_grants g
 		LEFT JOIN oidc_consents c ON c.person = g.person AND c.client = g.client AND c.id = g.consent WHERE g.id = $1`, id).
 		Scan(&g.id, &g.person, &g.client, &g.session, &g.consent, &g.sub, &scopes, &g.firm, &g.firmName, &g.acr, &amr, &authTime,
-			&g.codeHash, &g.challenge, &g.redirect, &g.nonce, &created, &expires, &redeemed, &g.generation, &rotated, &ended, &g.consented)
+			&g.codeHash, &g.challenge, &g.redirect, &g.nonce, &created, &expires, &redeemed, &g.generation, &rotated, &ended, &g.jkt, &g.consented)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -102,9 +103,9 @@ func (p *Provider) findGrant(ctx context.Context, id string) (g *grant, err erro
 // insertGrant writes a grant whose code has been made.
 func insertGrant(ctx context.Context, tx db.Tx, g *grant) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO oidc_grants (id, person, client, session, consent, sub, scopes, firm, firm_name, acr, amr,
-		auth_time, code_hash, challenge, redirect_uri, nonce, created, expires) VALUES `+db.Values(1, 18),
+		auth_time, code_hash, challenge, redirect_uri, nonce, created, expires, jkt) VALUES `+db.Values(1, 19),
 		g.id, g.person, g.client, g.session, g.consent, g.sub, strings.Join(g.scopes, " "), g.firm, g.firmName, g.acr, strings.Join(g.amr, " "),
-		db.Micros(g.authTime), g.codeHash, g.challenge, g.redirect, g.nonce, db.Micros(g.created), db.Micros(g.expires))
+		db.Micros(g.authTime), g.codeHash, g.challenge, g.redirect, g.nonce, db.Micros(g.created), db.Micros(g.expires), g.jkt)
 	return err
 }
 

@@ -52,12 +52,15 @@ func (p *Provider) ask(w http.ResponseWriter, r *http.Request, a *authorization,
 	ctx := r.Context()
 	i := interaction{id: db.NewID(), browser: browserOf(w, r), request: a.form.Encode(), created: now}
 	err := p.o.DB.Update(ctx, func(tx db.Tx) error {
+		if err := a.consume(ctx, tx, i.id, now); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO oidc_interactions (id, browser, request, created, expires) VALUES ($1, $2, $3, $4, $5)`,
 			i.id, i.browser, i.request, db.Micros(now), db.Micros(now.Add(interactionLife)))
 		return err
 	})
 	if err != nil {
-		return p.sendError(w, r, a, fmt.Errorf("keep request: %w", err))
+		return p.sendRefusal(w, r, a, fmt.Errorf("keep request: %w", err))
 	}
 	p.metrics.requests.WithLabelValues(string(next)).Inc()
 	p.goOn(w, r, a, i.id, next)
@@ -160,7 +163,7 @@ func (p *Provider) resume(r *http.Request) (*interaction, *authorization, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("resume interaction: %w", err)
 	}
-	a, err := p.parseAuthorization(ctx, values)
+	a, err := p.parseAuthorization(ctx, values, true) // it was fit to be kept
 	return i, a, err
 }
 

@@ -16,11 +16,25 @@ type metadata struct {
 	Token         string   `json:"token_endpoint"`
 	Userinfo      string   `json:"userinfo_endpoint,omitzero"`
 	Revocation    string   `json:"revocation_endpoint,omitzero"`
+	Introspection string   `json:"introspection_endpoint"`
+	Push          string   `json:"pushed_authorization_request_endpoint,omitzero"` // RFC 9126 section 5
 	JWKS          string   `json:"jwks_uri"`
 	Scopes        []string `json:"scopes_supported,omitempty"`
 	ResponseTypes []string `json:"response_types_supported"`
 	GrantTypes    []string `json:"grant_types_supported"`
 	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+
+	AuthAlgs          []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	ProofAlgs         []string `json:"dpop_signing_alg_values_supported"` // RFC 9449 section 5.1
+	RevocationAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	ACRs              []string `json:"acr_values_supported,omitempty"`
+	IDTokenKeyAlgs    []string `json:"id_token_encryption_alg_values_supported,omitempty"`
+	IDTokenEncs       []string `json:"id_token_encryption_enc_values_supported,omitempty"`
+	UserinfoKeyAlgs   []string `json:"userinfo_encryption_alg_values_supported,omitempty"`
+	UserinfoEncs      []string `json:"userinfo_encryption_enc_values_supported,omitempty"`
+	MustPush          *bool    `json:"require_pushed_authorization_requests,omitempty"` // per client: those of the profile fapi2 must
 
 	RevocationAuth  []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	ResponseModes   []string `json:"response_modes_supported,omitempty"`
@@ -39,12 +53,17 @@ type metadata struct {
 
 func (p *Provider) newMetadata() ([]byte, error) {
 	o := p.o
-	methods := []string{"client_secret_basic"}
+	methods := []string{AuthSecret, AuthKey}
+	var algs []string
+	for _, alg := range clientAlgs {
+		algs = append(algs, string(alg))
+	}
 	if o.ClientSecretPost {
 		methods = append(methods, "client_secret_post")
 	}
 	m := metadata{Issuer: o.Issuer, Token: o.Issuer + "/oidc/token", JWKS: o.Issuer + "/oidc/jwks", Scopes: o.Scopes,
-		GrantTypes: []string{grantClientCredentials}, AuthMethods: methods}
+		Introspection: o.Issuer + introspectPath, GrantTypes: []string{grantClientCredentials}, AuthMethods: methods, AuthAlgs: algs,
+		IntrospectionAuth: methods, IntrospectionAlgs: algs, ProofAlgs: algs}
 	if p.pages != nil {
 		yes, no := true, false
 		m.Authorization, m.Userinfo, m.Revocation = o.Issuer+"/oidc/authorize", p.userinfoURL(), o.Issuer+"/oidc/revoke"
@@ -56,6 +75,7 @@ func (p *Provider) newMetadata() ([]byte, error) {
 			"name", "firm_uscc", "firm_name", "document_kind", "document_number"}
 		m.ClaimTypes, m.Challenges = []string{"normal"}, []string{methodS256}
 		m.Prompts, m.Locales = []string{promptNone, promptLogin, promptConsent}, []string{"zh", "en"}
+		m.Push, m.MustPush, m.RevocationAlgs, m.ACRs = o.Issuer+pushPath, &no, algs, p.levels()
 		m.IssInResponse, m.ClaimsParameter, m.RequestObject, m.RequestURI = &yes, &no, &no, &no
 	}
 	return json.Marshal(m)

@@ -15,14 +15,19 @@ import (
 func TestMetadata(t *testing.T) {
 	c := newTown(t, testSQLite(t))
 	document := decode(t, c.do(httptest.NewRequest("GET", "/.well-known/openid-configuration", nil)).Body.Bytes())
+	methods, algs := []any{"client_secret_basic", "private_key_jwt"}, []any{"ES256", "PS256", "EdDSA"}
 	want := map[string]any{
 		"issuer": issuer, "authorization_endpoint": issuer + "/oidc/authorize", "token_endpoint": issuer + "/oidc/token",
 		"userinfo_endpoint": issuer + "/oidc/userinfo", "revocation_endpoint": issuer + "/oidc/revoke", "jwks_uri": issuer + "/oidc/jwks",
 		"scopes_supported":         []any{"openid", "profile", "firm", "resident", "offline_access", "licenses", "registry", "clients"},
 		"response_types_supported": []any{"code"}, "response_modes_supported": []any{"query"},
-		"grant_types_supported":                          []any{"authorization_code", "refresh_token", "client_credentials"},
-		"token_endpoint_auth_methods_supported":          []any{"client_secret_basic"},
-		"revocation_endpoint_auth_methods_supported":     []any{"client_secret_basic"},
+		"grant_types_supported":                 []any{"authorization_code", "refresh_token", "client_credentials"},
+		"token_endpoint_auth_methods_supported": methods, "token_endpoint_auth_signing_alg_values_supported": algs,
+		"revocation_endpoint_auth_methods_supported": methods, "revocation_endpoint_auth_signing_alg_values_supported": algs,
+		"introspection_endpoint_auth_methods_supported": methods, "introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"introspection_endpoint": issuer + "/oidc/introspect", "pushed_authorization_request_endpoint": issuer + "/oidc/par",
+		"require_pushed_authorization_requests": false, "dpop_signing_alg_values_supported": algs,
+		"acr_values_supported":                           []any{"urn:signet:acr:declared", "urn:signet:acr:verified", acr},
 		"subject_types_supported":                        []any{"pairwise"},
 		"id_token_signing_alg_values_supported":          []any{"ES256"},
 		"claim_types_supported":                          []any{"normal"},
@@ -72,7 +77,7 @@ func TestProfiles(t *testing.T) {
 		"site with licenses":        {Scopes: []string{"openid", "licenses"}, Profile: oidc.ProfileBasic, RedirectURIs: []string{callback}},
 		"site without openid":       {Scopes: []string{"profile"}, Profile: oidc.ProfileBasic, RedirectURIs: []string{callback}},
 		"site without redirects":    {Scopes: []string{"openid"}, Profile: oidc.ProfileBasic},
-		"a profile that is not yet": {Scopes: []string{"openid"}, Profile: "fapi2", RedirectURIs: []string{callback}},
+		"a profile that is not yet": {Scopes: []string{"openid"}, Profile: "fapi3", RedirectURIs: []string{callback}},
 	} {
 		client.Name = "x"
 		if _, _, err := c.provider.AddClient(t.Context(), actor, client); err == nil {

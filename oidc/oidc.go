@@ -25,9 +25,17 @@
 // cookie, while they sign in and consent. With a session and a remembered consent
 // there is neither a page nor a row.
 //
-// A client proves itself with 256 random bits, kept as their SHA-256: such a
-// secret cannot be guessed, so a slow hash would only slow down its owner. Nothing
-// a client sends is answered with status 500.
+// Sites are of two profiles. Those of fapi2 keep to the FAPI 2.0 Security Profile: they
+// push their requests (RFC 9126), prove themselves by a signed assertion (RFC 7523),
+// and have codes and tokens bound to a key that they prove with every use (RFC 9449).
+// Their refresh tokens are not rotated. Those of basic are what older systems can do.
+// What is used once (a request_uri, the identifiers of assertions and proofs) is
+// written down in the transaction of what it is used for, so that of any number of
+// requests on any number of replicas one succeeds.
+//
+// A client of another kind proves itself with 256 random bits, kept as their SHA-256:
+// such a secret cannot be guessed, so a slow hash would only slow down its owner.
+// Nothing a client sends is answered with status 500.
 package oidc
 
 import (
@@ -63,6 +71,11 @@ type Keys interface {
 	Active(ctx context.Context, purpose, owner string) (keys.Key, crypto.Signer, error)
 	// List returns keys by purpose, owner and state.
 	List(ctx context.Context, f keys.Filter) ([]keys.Key, error)
+	// Lookup returns a keyed hash of value, apart for labels, that every replica
+	// comes to.
+	Lookup(ctx context.Context, label string, value []byte) ([]byte, error)
+	// Lookups returns it under every key that counts.
+	Lookups(ctx context.Context, label string, value []byte) ([][]byte, error)
 }
 
 // Agencies tells which agencies exist.
@@ -137,20 +150,22 @@ type Options struct {
 }
 
 // Provider is the authorization server, safe for concurrent use. It implements
-// web.TokenChecker.
+// web.TokenChecker and web.ProofChecker.
 type Provider struct {
-	o        Options
-	log      *slog.Logger
-	pages    *web.Pages // nil without a site
-	engine   fosite.OAuth2Provider
-	clients  clientCache
-	keys     keyCache
-	verified verifiedCache
-	metrics  *metrics
-	metadata []byte
+	o          Options
+	log        *slog.Logger
+	pages      *web.Pages // nil without a site
+	engine     fosite.OAuth2Provider
+	clients    clientCache
+	clientKeys clientKeys
+	keys       keyCache
+	verified   verifiedCache
+	nonces     nonceCache
+	metrics    *metrics
+	metadata   []byte
 }
 
-var _ web.TokenChecker = (*Provider)(nil)
+var _ web.ProofChecker = (*Provider)(nil)
 
 // New returns a provider. It fails with what is wrong in o.
 func New(o Options) (*Provider, error) {
@@ -182,6 +197,7 @@ func New(o Options) (*Provider, error) {
 	}
 	p := &Provider{o: o, log: o.Logger, metrics: newMetrics(o.Registerer)}
 	p.clients.entries = map[string]*cachedClient{}
+	p.clientKeys.sets = map[string]*clientKeySet{}
 	var err error
 	if o.Site != nil {
 		if p.pages, err = o.Site.Pages(files); err != nil {
@@ -220,10 +236,12 @@ func (p *Provider) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /oidc/jwks", web.Handler(p.serveJWKS, p.log))
 	mux.Handle("GET /.well-known/openid-configuration", web.Handler(p.serveMetadata, p.log))
 	mux.Handle("GET /.well-known/oauth-authorization-server", web.Handler(p.serveMetadata, p.log))
+	mux.Handle("POST "+introspectPath, http.HandlerFunc(p.serveIntrospect))
 	p.mountClients(mux)
 	if p.pages == nil {
 		return
 	}
+	mux.Handle("POST "+pushPath, http.HandlerFunc(p.servePush))
 	mux.Handle("GET /oidc/authorize", p.pages.Handler(p.serveAuthorize))
 	mux.Handle("POST /oidc/authorize", p.pages.Handler(p.servePostedAuthorize))
 	mux.Handle("GET /oidc/interaction/{id}", p.pages.Handler(p.serveInteraction))

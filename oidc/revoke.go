@@ -14,10 +14,7 @@ import (
 // somebody else's, is answered like one that was revoked. An access token of a
 // program ends by itself.
 func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	p.prepare(w, r)
 	if err := p.revoke(w, r); err != nil {
 		p.refuse(w, r, err)
 		return
@@ -26,26 +23,25 @@ func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) revoke(rw http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(rw, r)
+	form, err := readForm(rw, r, maxForm)
 	if err != nil {
 		return err
 	}
 	if form.Get("token") == "" {
 		return invalid("token is missing")
 	}
-	client, err := p.authenticate(r.Context(), r, form)
-	if err != nil {
-		return err
-	}
 	w := &work{p: p}
-	if err := p.findToken(r.Context(), w, form.Get("token")); err != nil {
+	ctx := withWork(r.Context(), w)
+	if _, err := p.authenticate(ctx, r, form); err != nil {
 		return err
 	}
-	if w.grant == nil || w.grant.client != client.GetID() {
-		return nil
+	if err := p.findToken(ctx, w, form.Get("token")); err != nil {
+		return err
 	}
-	w.endBecause(endClient)
-	return w.commit(r.Context())
+	if w.grant != nil && w.grant.client == w.client.ID {
+		w.endBecause(endClient)
+	}
+	return w.commit(ctx)
 }
 
 // findToken finds the grant of a refresh token or of an access token. The hint of

@@ -83,6 +83,9 @@ func (s store) GetAuthorizeCodeSession(ctx context.Context, code string, _ fosit
 	if !w.grant.redeemed.IsZero() {
 		return requester(w.grant), fosite.ErrInvalidatedAuthorizeCode
 	}
+	if w.grant.jkt != "" && w.grant.jkt != w.jkt() { // RFC 9449 section 10
+		return nil, fosite.ErrNotFound
+	}
 	return requester(w.grant), nil
 }
 

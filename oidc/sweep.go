@@ -15,7 +15,8 @@ const (
 )
 
 // Run deletes what has run out, in small steps, until ctx ends: interactions, codes
-// that nobody redeemed and families of tokens whose last one has expired. Any number
+// that nobody redeemed, families of tokens whose last one has expired, requests that were
+// pushed, and what may come again because it has expired. Any number
 // of replicas may run it at once.
 func (p *Provider) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
@@ -35,10 +36,10 @@ func (p *Provider) Run(ctx context.Context) error {
 // Sweep does once what Run does again and again.
 func (p *Provider) Sweep(ctx context.Context) error {
 	now := db.Micros(p.o.Now())
-	for _, table := range []string{"oidc_interactions", "oidc_grants"} {
+	for table, key := range map[string]string{"oidc_interactions": "id", "oidc_grants": "id", "oidc_pushed": "hash", "oidc_once": "hash"} {
 		for more := true; more; {
 			err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE id IN (SELECT id FROM `+table+
+				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+key+` IN (SELECT `+key+` FROM `+table+
 					` WHERE expires < $1 ORDER BY expires LIMIT $2)`, now, sweepRows)
 				if err != nil {
 					return err

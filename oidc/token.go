@@ -34,6 +34,30 @@ type claims struct {
 	IssuedAt int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
 	ID       string `json:"jti"`
+
+	Key *confirmation `json:"cnf,omitzero"`
+}
+
+// confirmation names the key that a token is bound to (RFC 9449 section 6.1).
+type confirmation struct {
+	JKT string `json:"jkt"`
+}
+
+// confirm names a key, nil for "".
+func confirm(jkt string) *confirmation {
+	if jkt == "" {
+		return nil
+	}
+	return &confirmation{jkt}
+}
+
+// is reports whether a token that is bound to c is shown with a proof of the key jkt,
+// or one that is not bound with none.
+func (c *confirmation) is(jkt string) bool {
+	if c == nil {
+		return jkt == ""
+	}
+	return jkt != "" && c.JKT == jkt
 }
 
 // personClaims are those of an access token for what a person let a client have.
@@ -51,6 +75,8 @@ type personClaims struct {
 	IssuedAt int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
 	ID       string `json:"jti"`
+
+	Key *confirmation `json:"cnf,omitzero"`
 }
 
 // idClaims are those of an ID token (OpenID Connect Core section 2).
@@ -73,11 +99,12 @@ type idClaims struct {
 func (p *Provider) userinfoURL() string { return p.o.Issuer + "/oidc/userinfo" }
 
 // signPersonToken makes an access token of a grant.
-func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []string) (string, error) {
+func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []string, jkt string) (string, error) {
 	now := p.o.Now().Unix()
 	return p.sign(ctx, tokenType, personClaims{
 		Issuer: p.o.Issuer, Audience: p.userinfoURL(), Subject: g.sub, ClientID: g.client, Scope: strings.Join(scopes, " "), Grant: g.id,
 		ACR: g.acr, AuthTime: g.authTime.Unix(), IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
+		Key: confirm(jkt),
 	})
 }
 
@@ -103,12 +130,13 @@ func sid(g *grant) string {
 }
 
 // signToken makes an access token for c, for this service itself.
-func (p *Provider) signToken(ctx context.Context, c *client, scopes []string) (string, error) {
+func (p *Provider) signToken(ctx context.Context, c *client, scopes []string, jkt string) (string, error) {
 	now := p.o.Now().Unix()
 	return p.sign(ctx, tokenType, claims{
 		Issuer: p.o.Issuer, Audience: p.o.Issuer, Subject: c.ID, ClientID: c.ID,
 		Scope: strings.Join(scopes, " "), Agency: c.Agency,
 		IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
+		Key: confirm(jkt),
 	})
 }
 

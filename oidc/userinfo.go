@@ -28,6 +28,7 @@ type userinfo struct {
 // serveUserinfo answers with what the token lets its client know. The grant must
 // still count; errors are those of RFC 6750 section 3.1.
 func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
+	p.tellNonce(w, r)
 	info, err := p.userinfo(r)
 	switch {
 	case err == nil:
@@ -43,11 +44,7 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 
 func (p *Provider) userinfo(r *http.Request) (userinfo, error) {
 	ctx := r.Context()
-	token, err := web.Bearer(r)
-	if err != nil {
-		return userinfo{}, err
-	}
-	c, err := p.parsePersonToken(ctx, token)
+	c, err := p.shownToken(r)
 	if err != nil {
 		return userinfo{}, err
 	}
@@ -73,6 +70,34 @@ func (p *Provider) userinfo(r *http.Request) (userinfo, error) {
 		info.DocumentKind, info.DocumentNumber = string(person.Kind), person.Number
 	}
 	return info, nil
+}
+
+// shownToken returns the claims of the token that came with a request, and with a proof
+// of its key if it is bound to one.
+func (p *Provider) shownToken(r *http.Request) (c personClaims, err error) {
+	ctx := r.Context()
+	token, bound, err := web.Token(r)
+	if err != nil {
+		return c, err
+	}
+	var shown *proof
+	jkt := ""
+	if bound {
+		if shown, err = p.proofOf(r, token); err != nil {
+			return c, err
+		}
+		jkt = shown.jkt
+	}
+	if c, err = p.parsePersonToken(ctx, token); err != nil {
+		return c, err
+	}
+	if !c.Key.is(jkt) {
+		return c, web.Unauthorized("invalid_token", errBound)
+	}
+	if shown != nil {
+		err = p.challenge(ctx, p.spendNow(ctx, shown.once))
+	}
+	return c, err
 }
 
 // parsePersonToken returns the claims of an access token of a person's grant that has

@@ -28,7 +28,25 @@ type work struct {
 	redeem bool   // the code becomes tokens
 	rotate bool   // the refresh token gets a successor
 	end    string // why the grant ends
+
+	client *client // that was authenticated
+	proof  *proof  // that came with the request, nil for none
+	tokens bool    // the request is for tokens
+	once   []once  // what it uses up
 }
+
+// jkt names the key that tokens are bound to, "" for none.
+func (w *work) jkt() string {
+	if w.proof == nil {
+		return ""
+	}
+	return w.proof.jkt
+}
+
+// stays reports whether the client's refresh tokens are not rotated: it proves its key
+// with every use, so rotation would only lose sessions (FAPI 2.0 Security Profile
+// section 5.3.2.1).
+func (w *work) stays() bool { return w.client != nil && w.client.Profile == ProfileFAPI2 }
 
 type workKey struct{}
 
@@ -72,19 +90,24 @@ func (w *work) refused(client string) {
 // commit writes what was collected. It fails with errLost, and writes nothing, if
 // the grant is no longer as it was read.
 func (w *work) commit(ctx context.Context) error {
-	if w.end == "" && !w.redeem && !w.rotate {
+	rotate := w.rotate && !w.stays()
+	if w.end == "" && !w.redeem && !rotate && len(w.once) == 0 {
 		return nil
 	}
 	now := w.p.o.Now()
 	err := w.p.o.DB.Update(ctx, func(tx db.Tx) error {
+		if err := spend(ctx, tx, w.once); err != nil {
+			return err
+		}
 		switch {
 		case w.end != "":
 			return endGrant(ctx, tx, w.grant, w.end, "client:"+w.grant.client, now)
 		case w.redeem:
 			return w.redeemCode(ctx, tx, now)
-		default:
+		case rotate:
 			return w.rotateToken(ctx, tx, now)
 		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("write grant: %w", err)

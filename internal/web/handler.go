@@ -124,6 +124,9 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	var c *challenge
 	if errors.As(err, &c) && c.header != "" {
 		h.Set("WWW-Authenticate", c.header)
+		if c.nonce != "" {
+			h.Set("DPoP-Nonce", c.nonce)
+		}
 	}
 	if kind == fault.Unavailable {
 		h.Set("Retry-After", "1")

@@ -17,6 +17,7 @@ const maxToken = 8 << 10
 type challenge struct {
 	status int    // 0: by the fault's kind
 	header string // "": none
+	nonce  string // DPoP-Nonce, "": none
 	err    error
 }
 
@@ -35,26 +36,19 @@ func Unauthorized(code string, cause error) error {
 	if code != "" {
 		header, public = header+`, error="`+code+`"`, "the access token is not valid"
 	}
-	return &challenge{http.StatusUnauthorized, header, fault.Wrap(fault.Denied, public, cause)}
+	return &challenge{status: http.StatusUnauthorized, header: header, err: fault.Wrap(fault.Denied, public, cause)}
 }
 
 // Bearer returns the token of the Authorization header. The error is made by
 // Unauthorized: there is none, more than one, another scheme, or one that is not
 // of the alphabet or length of a token. Tokens in the query or body do not count.
 func Bearer(r *http.Request) (string, error) {
-	headers := r.Header.Values("Authorization")
-	if len(headers) == 0 {
-		return "", Unauthorized("", errors.New("no authorization header"))
+	token, proof, err := Token(r)
+	if err == nil && proof {
+		err = Unauthorized("", errors.New("another scheme"))
 	}
-	if len(headers) > 1 {
-		return "", Unauthorized("invalid_request", errors.New("several authorization headers"))
-	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", Unauthorized("", errors.New("another scheme"))
-	}
-	if len(token) > maxToken || !isToken(token) {
-		return "", Unauthorized("invalid_token", errors.New("not a token"))
+	if err != nil {
+		return "", err
 	}
 	return token, nil
 }
@@ -105,12 +99,15 @@ type TokenChecker interface {
 // token without the scope; an error of tc that is not about the token is
 // returned as it is.
 func Authorize(tc TokenChecker, r *http.Request, scope string) (Caller, error) {
-	token, err := Bearer(r)
+	token, proof, err := Token(r)
 	if err != nil {
 		return Caller{}, err
 	}
-	caller, err := tc.CheckToken(r.Context(), token)
+	caller, err := checkWith(tc, r, token, proof)
 	if err != nil {
+		if _, ok := errors.AsType[*challenge](err); ok {
+			return Caller{}, err
+		}
 		switch fault.KindOf(err) {
 		case fault.Denied, fault.Invalid, fault.NotFound:
 			return Caller{}, Unauthorized("invalid_token", err)
@@ -120,7 +117,19 @@ func Authorize(tc TokenChecker, r *http.Request, scope string) (Caller, error) {
 	}
 	if !caller.Has(scope) {
 		header := `Bearer realm="signet", error="insufficient_scope", scope="` + scope + `"`
-		return Caller{}, &challenge{http.StatusForbidden, header, fault.New(fault.Denied, "the access token lacks the scope "+scope)}
+		return Caller{}, &challenge{status: http.StatusForbidden, header: header, err: fault.New(fault.Denied, "the access token lacks the scope "+scope)}
 	}
 	return caller, nil
+}
+
+// checkWith checks a token by the scheme that it came with.
+func checkWith(tc TokenChecker, r *http.Request, token string, proof bool) (Caller, error) {
+	if !proof {
+		return tc.CheckToken(r.Context(), token)
+	}
+	pc, ok := tc.(ProofChecker)
+	if !ok {
+		return Caller{}, Unauthorized("", errors.New("another scheme"))
+	}
+	return pc.CheckProof(r, token)
 }
