@@ -38,7 +38,12 @@ type authorization struct {
 	scopes   []string
 	prompts  []string
 	maxAge   time.Duration // negative: any
-	hint     string        // the sub of id_token_hint, "" for none
+	subs     []string      // whom the request is about, by id_token_hint and by claims; none: anybody
+
+	acrs       []string // levels asked for, the best first
+	essential  bool     // one of them must be reached
+	infoClaims []string // asked for one by one, in userinfo
+	idClaims   []string // and in the ID token
 
 	pushed      []byte // hash of the request_uri that it came by, nil for none
 	used        bool   // the request_uri has been used
@@ -108,17 +113,19 @@ func (p *Provider) parseAuthorization(ctx context.Context, values url.Values, pu
 		return a, reject("invalid_request", "this client must push its requests to "+p.o.Issuer+pushPath)
 	}
 	if hint := values.Get("id_token_hint"); hint != "" {
-		if a.hint, err = p.checkHint(ctx, hint, a.client.ID); err != nil {
+		sub, err := p.checkHint(ctx, hint, a.client.ID)
+		if err != nil {
 			return a, err
 		}
+		a.subs = append(a.subs, sub)
 	}
 	return a, nil
 }
 
-// kept are the parameters that count. All others are ignored, as is login_hint, which
-// is personal, and acr_values, which is voluntary.
+// kept are the parameters that count. All others are ignored, as is login_hint: it is
+// personal, and a passkey knows better who is there.
 var kept = []string{"client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "prompt", "max_age", "ui_locales",
-	"id_token_hint", "code_challenge", "code_challenge_method", "dpop_jkt"}
+	"id_token_hint", "code_challenge", "code_challenge_method", "dpop_jkt", "acr_values", "claims"}
 
 // read checks what does not need the database.
 func (a *authorization) read(values url.Values) error {
@@ -158,6 +165,10 @@ func (a *authorization) read(values url.Values) error {
 	if err := a.readScopes(); err != nil {
 		return err
 	}
+	if err := a.readClaims(); err != nil {
+		return err
+	}
+	a.readLevels()
 	if err := a.readChallenge(); err != nil {
 		return err
 	}

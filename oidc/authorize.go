@@ -157,6 +157,9 @@ func (p *Provider) decide(ctx context.Context, a *authorization, created time.Ti
 
 // begin decides as far as that goes without what is stored of person and client.
 func (p *Provider) begin(ctx context.Context, a *authorization, created time.Time, id *web.Identity) (d decision, err error) {
+	if a.essential && p.level(a) == "" {
+		return d, errUnmet // there is no such level, whoever signs in
+	}
 	if id == nil {
 		return a.needs(decision{step: stepLogin}, "login_required", "nobody is signed in")
 	}
@@ -164,7 +167,10 @@ func (p *Provider) begin(ctx context.Context, a *authorization, created time.Tim
 		return a.needs(decision{step: stepAgain}, "login_required", "the sign-in is too long ago")
 	}
 	d.step = stepCode
-	if !slices.Contains(a.scopes, scopeFirm) || id.Chosen {
+	if d, err = p.weighLevel(a, d, id, id.AuthTime.After(created)); err != nil || d.step != stepCode {
+		return d, err
+	}
+	if !a.wants(scopeFirm) || id.Chosen {
 		return d, nil
 	}
 	if d.firms, err = p.o.Firms.FirmsOf(ctx, id.Person, p.o.Now()); err != nil {
@@ -180,14 +186,14 @@ func (p *Provider) begin(ctx context.Context, a *authorization, created time.Tim
 // weigh adds what is stored of person and client to a decision.
 func (a *authorization) weigh(d decision, st standing, created time.Time, id *web.Identity) (decision, error) {
 	d.sub, d.consent = st.sub, st.consent
-	if a.hint != "" && a.hint != st.sub {
+	if slices.ContainsFunc(a.subs, func(sub string) bool { return sub != st.sub }) {
 		if id.AuthTime.After(created) { // they have signed in for this, as somebody else
 			return decision{}, reject("login_required", "another person is signed in than the one hinted at")
 		}
 		d.step = stepAgain
 		return a.needs(d, "login_required", "another person is signed in than the one hinted at")
 	}
-	if a.asks(promptConsent) || slices.ContainsFunc(a.scopes, func(s string) bool { return !slices.Contains(st.scopes, s) }) {
+	if a.asks(promptConsent) || slices.ContainsFunc(a.learns(), func(s string) bool { return !slices.Contains(st.scopes, s) }) {
 		d.step = stepConsent
 		return a.needs(d, "consent_required", "the person has not agreed yet")
 	}
@@ -206,11 +212,12 @@ func (a *authorization) needs(d decision, code, description string) (decision, e
 func (p *Provider) newGrant(a *authorization, id *web.Identity, now time.Time) *grant {
 	now = db.Time(db.Micros(now))
 	g := &grant{id: db.NewID(), person: id.Person, client: a.client.ID, session: id.Session, scopes: a.scopes,
-		acr: id.ACR, amr: id.AMR, authTime: id.AuthTime, jkt: a.form.Get("dpop_jkt"), created: now, expires: now.Add(codeLife + p.o.Lifetime)}
+		acr: p.acr(a, id.ACR), amr: id.AMR, authTime: id.AuthTime, jkt: a.form.Get("dpop_jkt"), created: now, expires: now.Add(codeLife + p.o.Lifetime)}
 	if slices.Contains(a.scopes, scopeOffline) {
 		g.expires = now.Add(offlineLife)
 	}
-	if slices.Contains(a.scopes, scopeFirm) && id.Chosen {
+	g.idClaims, g.infoClaims = a.idClaims, a.infoClaims
+	if a.wants(scopeFirm) && id.Chosen {
 		g.firm, g.firmName = id.Firm, id.FirmName
 	}
 	return g

@@ -231,5 +231,5 @@ func (s strategy) GenerateIDToken(ctx context.Context, _ time.Duration, r fosite
 	if !ok {
 		return "", errors.New("sign ID token: the session is not one of ours")
 	}
-	return s.p.signIDToken(ctx, w.grant, of.claims.AccessTokenHash, w.rotate)
+	return s.p.signIDToken(ctx, w.client, w.grant, of.claims.AccessTokenHash, w.rotate)
 }

@@ -52,6 +52,8 @@ type grant struct {
 	challenge  string // S256
 	redirect   string
 	nonce      string
+	idClaims   []string  // asked for one by one, in the ID token
+	infoClaims []string  // and in userinfo
 	jkt        string    // the key that the code is bound to, "" for none
 	created    time.Time // when the code was made
 	expires    time.Time
@@ -64,24 +66,25 @@ type grant struct {
 }
 
 const grantColumns = `g.id, g.person, g.client, g.session, g.consent, g.sub, g.scopes, g.firm, g.firm_name, g.acr, g.amr, g.auth_time,
-	g.code_hash, g.challenge, g.redirect_uri, g.nonce, g.created, g.expires, g.redeemed, g.generation, g.rotated, g.ended, g.jkt`
+	g.code_hash, g.challenge, g.redirect_uri, g.nonce, g.created, g.expires, g.redeemed, g.generation, g.rotated, g.ended, g.jkt, g.id_claims, g.info_claims`
 
 // readGrant returns a grant and whether its consent still stands, nil if there is
 // none with that id.
 func readGrant(ctx context.Context, tx db.Tx, id string) (*grant, error) {
 	var g grant
-	var scopes, amr string
+	var scopes, amr, idClaims, infoClaims string
 	var authTime, created, expires, redeemed, rotated, ended int64
 	err := tx.QueryRowContext(ctx, `SELECT `+grantColumns+`, c.id IS NOT NULL FROM oidc_grants g
 		LEFT JOIN oidc_consents c ON c.person = g.person AND c.client = g.client AND c.id = g.consent WHERE g.id = $1`, id).
 		Scan(&g.id, &g.person, &g.client, &g.session, &g.consent, &g.sub, &scopes, &g.firm, &g.firmName, &g.acr, &amr, &authTime,
-			&g.codeHash, &g.challenge, &g.redirect, &g.nonce, &created, &expires, &redeemed, &g.generation, &rotated, &ended, &g.jkt, &g.consented)
+			&g.codeHash, &g.challenge, &g.redirect, &g.nonce, &created, &expires, &redeemed, &g.generation, &rotated, &ended, &g.jkt, &idClaims, &infoClaims, &g.consented)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	g.idClaims, g.infoClaims = fields(idClaims), fields(infoClaims)
 	g.scopes, g.amr, g.authTime = strings.Fields(scopes), strings.Fields(amr), db.Time(authTime)
 	g.created, g.expires, g.redeemed = db.Time(created), db.Time(expires), db.Time(redeemed)
 	g.rotated, g.ended = db.Time(rotated), db.Time(ended)
@@ -103,9 +106,10 @@ func (p *Provider) findGrant(ctx context.Context, id string) (g *grant, err erro
 // insertGrant writes a grant whose code has been made.
 func insertGrant(ctx context.Context, tx db.Tx, g *grant) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO oidc_grants (id, person, client, session, consent, sub, scopes, firm, firm_name, acr, amr,
-		auth_time, code_hash, challenge, redirect_uri, nonce, created, expires, jkt) VALUES `+db.Values(1, 19),
+		auth_time, code_hash, challenge, redirect_uri, nonce, created, expires, jkt, id_claims, info_claims) VALUES `+db.Values(1, 21),
 		g.id, g.person, g.client, g.session, g.consent, g.sub, strings.Join(g.scopes, " "), g.firm, g.firmName, g.acr, strings.Join(g.amr, " "),
-		db.Micros(g.authTime), g.codeHash, g.challenge, g.redirect, g.nonce, db.Micros(g.created), db.Micros(g.expires), g.jkt)
+		db.Micros(g.authTime), g.codeHash, g.challenge, g.redirect, g.nonce, db.Micros(g.created), db.Micros(g.expires), g.jkt,
+		strings.Join(g.idClaims, " "), strings.Join(g.infoClaims, " "))
 	return err
 }
 

@@ -77,6 +77,9 @@ func (p *Provider) goOn(w http.ResponseWriter, r *http.Request, a *authorization
 	if next == stepAgain {
 		query.Set("reauth", "1")
 	}
+	if level := p.level(a); level != "" && query.Has("next") {
+		query.Set("acr", level)
+	}
 	if lang := localeFor(r, a.form.Get("ui_locales")); lang != "" {
 		query.Set("lang", string(lang))
 	}
@@ -198,7 +201,7 @@ func (p *Provider) finish(ctx context.Context, i *interaction, a *authorization,
 	now := g.created
 	err = p.o.DB.Update(ctx, func(tx db.Tx) error {
 		if give {
-			if g.consent, g.sub, err = giveConsent(ctx, tx, a.client, g.person, g.scopes, now); err != nil {
+			if g.consent, g.sub, err = giveConsent(ctx, tx, a.client, g.person, a.learns(), now); err != nil {
 				return err
 			}
 		}

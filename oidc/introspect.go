@@ -83,7 +83,7 @@ func (p *Provider) inspect(ctx context.Context, token string) (introspection, er
 		return "Bearer"
 	}
 	if c, err := p.parsePersonToken(ctx, token); err == nil {
-		_, err = p.grantOf(ctx, c)
+		_, _, err = p.grantOf(ctx, c)
 		return introspection{true, c.Scope, c.ClientID, kind(c.Key), c.Expires, c.IssuedAt, c.Subject, c.Audience, c.Issuer, c.ID, c.ACR, c.AuthTime, c.Key}, err
 	} else if fault.KindOf(err) != fault.Denied {
 		return introspection{}, err

@@ -76,7 +76,8 @@ func (p *Provider) newMetadata() ([]byte, error) {
 		m.ClaimTypes, m.Challenges = []string{"normal"}, []string{methodS256}
 		m.Prompts, m.Locales = []string{promptNone, promptLogin, promptConsent}, []string{"zh", "en"}
 		m.Push, m.MustPush, m.RevocationAlgs, m.ACRs = o.Issuer+pushPath, &no, algs, p.levels()
-		m.IssInResponse, m.ClaimsParameter, m.RequestObject, m.RequestURI = &yes, &no, &no, &no
+		m.IssInResponse, m.ClaimsParameter, m.RequestObject, m.RequestURI = &yes, &yes, &no, &no
+		m.IDTokenKeyAlgs, m.IDTokenEncs, m.UserinfoKeyAlgs, m.UserinfoEncs = keyAlgs, contentEncs, keyAlgs, contentEncs
 	}
 	return json.Marshal(m)
 }

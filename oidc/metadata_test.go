@@ -16,6 +16,7 @@ func TestMetadata(t *testing.T) {
 	c := newTown(t, testSQLite(t))
 	document := decode(t, c.do(httptest.NewRequest("GET", "/.well-known/openid-configuration", nil)).Body.Bytes())
 	methods, algs := []any{"client_secret_basic", "private_key_jwt"}, []any{"ES256", "PS256", "EdDSA"}
+	keyAlgs, encs := []any{"ECDH-ES+A128KW", "ECDH-ES+A256KW", "RSA-OAEP-256"}, []any{"A128GCM", "A256GCM"}
 	want := map[string]any{
 		"issuer": issuer, "authorization_endpoint": issuer + "/oidc/authorize", "token_endpoint": issuer + "/oidc/token",
 		"userinfo_endpoint": issuer + "/oidc/userinfo", "revocation_endpoint": issuer + "/oidc/revoke", "jwks_uri": issuer + "/oidc/jwks",
@@ -27,6 +28,8 @@ func TestMetadata(t *testing.T) {
 		"introspection_endpoint_auth_methods_supported": methods, "introspection_endpoint_auth_signing_alg_values_supported": algs,
 		"introspection_endpoint": issuer + "/oidc/introspect", "pushed_authorization_request_endpoint": issuer + "/oidc/par",
 		"require_pushed_authorization_requests": false, "dpop_signing_alg_values_supported": algs,
+		"id_token_encryption_alg_values_supported": keyAlgs, "userinfo_encryption_alg_values_supported": keyAlgs,
+		"id_token_encryption_enc_values_supported": encs, "userinfo_encryption_enc_values_supported": encs,
 		"acr_values_supported":                           []any{"urn:signet:acr:declared", "urn:signet:acr:verified", acr},
 		"subject_types_supported":                        []any{"pairwise"},
 		"id_token_signing_alg_values_supported":          []any{"ES256"},
@@ -35,7 +38,7 @@ func TestMetadata(t *testing.T) {
 		"prompt_values_supported":                        []any{"none", "login", "consent"},
 		"ui_locales_supported":                           []any{"zh", "en"},
 		"authorization_response_iss_parameter_supported": true,
-		"claims_parameter_supported":                     false, "request_parameter_supported": false, "request_uri_parameter_supported": false,
+		"claims_parameter_supported":                     true, "request_parameter_supported": false, "request_uri_parameter_supported": false,
 		"claims_supported": []any{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
 			"name", "firm_uscc", "firm_name", "document_kind", "document_number"},
 	}

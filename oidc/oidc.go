@@ -138,6 +138,7 @@ type Options struct {
 	Sessions Sessions
 
 	Assurance Assurance // nil: no level is known, and none can be asked for
+	NumberACR string    // the level below which userinfo does not tell the number of somebody's document; "" for none
 	Fetcher   Fetcher   // nil: clients' keys come with them, not by address
 
 	Scopes           []string      // those that programs may be given; nil allows any

@@ -162,7 +162,7 @@ var city = web.Text{ZH: "本市政务服务平台", EN: "The city's own services
 func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *interaction, a *authorization, d decision, problem *choiceError) error {
 	id := web.IdentityOf(r.Context())
 	data := consentPage{Agency: city, Client: a.client.Name, Person: id.Name, ActsFor: id.FirmName,
-		Firm: slices.Contains(a.scopes, scopeFirm), Key: pageKey(i, id)}
+		Firm: a.wants(scopeFirm), Key: pageKey(i, id)}
 	if a.client.Agency != "" {
 		agency, err := p.o.Agencies.FindAgency(r.Context(), a.client.Agency)
 		if err != nil {
@@ -174,7 +174,7 @@ func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *intera
 		data.Host = u.Host
 	}
 	for _, s := range peopleScopes {
-		if slices.Contains(a.scopes, s) {
+		if a.wants(s) {
 			data.Learns = append(data.Learns, learns[s])
 		}
 	}

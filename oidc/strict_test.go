@@ -242,7 +242,7 @@ func TestPushed(t *testing.T) {
 		}
 		uri := s.push(t, nil)
 		expectPage("another client's", strings.Replace(s.address(uri), "strict", "permits", 1))
-		expectPage("a guess", s.address(uri[:len(uri)-1]+"0"))
+		expectPage("a guess", s.address(uri[:len(uri)-43]+strings.Repeat("A", 43)))
 		expectPage("nothing", s.address("urn:ietf:params:oauth:request_uri:"))
 		expectPage("NUL", s.address("urn:ietf:params:oauth:request_uri:"+strings.Repeat("\x00", 43)))
 		if w := b.get("/oidc/authorize?" + url.Values{"request_uri": {uri}}.Encode()); w.Code != 400 {

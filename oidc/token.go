@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json/v2"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -94,6 +95,7 @@ type idClaims struct {
 	Session  string   `json:"sid"`
 	Firm     string   `json:"firm_uscc,omitzero"`
 	FirmName string   `json:"firm_name,omitzero"`
+	Name     string   `json:"name,omitzero"` // when asked for by claims
 }
 
 func (p *Provider) userinfoURL() string { return p.o.Issuer + "/oidc/userinfo" }
@@ -109,8 +111,9 @@ func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []strin
 }
 
 // signIDToken makes an ID token of a grant. One that comes with refreshed tokens
-// has no nonce (OpenID Connect Core section 12.2).
-func (p *Provider) signIDToken(ctx context.Context, g *grant, accessHash string, refreshed bool) (string, error) {
+// has no nonce (OpenID Connect Core section 12.2). It is encrypted for a client that
+// wants that.
+func (p *Provider) signIDToken(ctx context.Context, client *client, g *grant, accessHash string, refreshed bool) (string, error) {
 	now := p.o.Now().Unix()
 	c := idClaims{
 		Issuer: p.o.Issuer, Subject: g.sub, Audience: g.client, IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()),
@@ -119,7 +122,18 @@ func (p *Provider) signIDToken(ctx context.Context, g *grant, accessHash string,
 	if refreshed {
 		c.Nonce = ""
 	}
-	return p.sign(ctx, idTokenType, c)
+	if slices.Contains(g.idClaims, "name") {
+		person, err := p.o.People.PersonByID(ctx, g.person)
+		if err != nil {
+			return "", fmt.Errorf("find person: %w", err)
+		}
+		c.Name = person.Name
+	}
+	token, err := p.sign(ctx, idTokenType, c)
+	if err != nil || client.IDTokenKeyAlg == "" {
+		return token, err
+	}
+	return p.encrypt(ctx, client, client.IDTokenKeyAlg, client.IDTokenEnc, token)
 }
 
 // sid names the session to one client, and to no other: agencies that compare what

@@ -29,11 +29,11 @@ type userinfo struct {
 // still count; errors are those of RFC 6750 section 3.1.
 func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 	p.tellNonce(w, r)
-	info, err := p.userinfo(r)
+	info, c, err := p.userinfo(r)
 	switch {
 	case err == nil:
 		p.metrics.infos.WithLabelValues("answered").Inc()
-		return web.WriteJSON(w, http.StatusOK, info)
+		return p.writeUserinfo(w, r, info, c)
 	case fault.KindOf(err) == fault.Denied:
 		p.metrics.infos.WithLabelValues("refused").Inc()
 	default:
@@ -42,34 +42,80 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (p *Provider) userinfo(r *http.Request) (userinfo, error) {
+// signedInfo is userinfo as a JWT (OpenID Connect Core section 5.3.2).
+type signedInfo struct {
+	userinfo `json:",inline"`
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`
+	IssuedAt int64  `json:"iat"`
+}
+
+// infoType keeps signed userinfo from being taken for an ID token.
+const infoType = "userinfo+jwt"
+
+// writeUserinfo answers in the form that the client wants: JSON, or a JWT signed and
+// then encrypted.
+func (p *Provider) writeUserinfo(w http.ResponseWriter, r *http.Request, info userinfo, c *client) error {
+	if c.UserinfoKeyAlg == "" {
+		return web.WriteJSON(w, http.StatusOK, info)
+	}
+	token, err := p.sign(r.Context(), infoType, signedInfo{info, p.o.Issuer, c.ID, p.o.Now().Unix()})
+	if err == nil {
+		token, err = p.encrypt(r.Context(), c, c.UserinfoKeyAlg, c.UserinfoEnc, token)
+	}
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/jwt")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write([]byte(token))
+	return nil
+}
+
+func (p *Provider) userinfo(r *http.Request) (userinfo, *client, error) {
 	ctx := r.Context()
-	c, err := p.shownToken(r)
+	t, err := p.shownToken(r)
 	if err != nil {
-		return userinfo{}, err
+		return userinfo{}, nil, err
 	}
-	g, err := p.grantOf(ctx, c)
+	g, c, err := p.grantOf(ctx, t)
 	if err != nil {
-		return userinfo{}, err
+		return userinfo{}, nil, err
 	}
-	info, scopes := userinfo{Subject: g.sub}, strings.Fields(c.Scope)
-	if slices.Contains(scopes, scopeFirm) {
-		info.Firm, info.FirmName = g.firm, g.firmName
+	scopes := strings.Fields(t.Scope)
+	told := func(claim string) bool {
+		return slices.Contains(scopes, scopeOf[claim]) || slices.Contains(g.infoClaims, claim)
 	}
-	if !slices.Contains(scopes, scopeProfile) && !slices.Contains(scopes, scopeNumber) {
-		return info, nil
+	info := userinfo{Subject: g.sub}
+	if told("firm_uscc") {
+		info.Firm = g.firm
+	}
+	if told("firm_name") {
+		info.FirmName = g.firmName
+	}
+	if !told("name") && !told("document_kind") && !told("document_number") {
+		return info, c, nil
+	}
+	number := told("document_kind") || told("document_number")
+	if number && p.o.NumberACR != "" && (p.o.Assurance == nil || !p.o.Assurance.Reaches(g.acr, p.o.NumberACR)) {
+		return userinfo{}, nil, web.InsufficientAuthentication([]string{p.o.NumberACR}, 0, t.Key != nil)
 	}
 	person, err := p.o.People.PersonByID(ctx, g.person)
 	if err != nil {
-		return userinfo{}, fault.Wrap(fault.Internal, "internal error", fmt.Errorf("find person: %w", err))
+		return userinfo{}, nil, fault.Wrap(fault.Internal, "internal error", fmt.Errorf("find person: %w", err))
 	}
-	if slices.Contains(scopes, scopeProfile) {
+	if told("name") {
 		info.Name = person.Name
 	}
-	if slices.Contains(scopes, scopeNumber) {
-		info.DocumentKind, info.DocumentNumber = string(person.Kind), person.Number
+	if told("document_kind") {
+		info.DocumentKind = string(person.Kind)
 	}
-	return info, nil
+	if told("document_number") {
+		info.DocumentNumber = person.Number
+	}
+	return info, c, nil
 }
 
 // shownToken returns the claims of the token that came with a request, and with a proof
@@ -120,34 +166,34 @@ func (p *Provider) parsePersonToken(ctx context.Context, token string) (c person
 
 var errDead = errors.New("the grant no longer counts")
 
-// grantOf returns the grant of a token if it still counts, and ends it if it has just
-// been found not to.
-func (p *Provider) grantOf(ctx context.Context, c personClaims) (*grant, error) {
+// grantOf returns the grant of a token if it still counts, and its client; it ends the
+// grant if that has just been found not to.
+func (p *Provider) grantOf(ctx context.Context, c personClaims) (*grant, *client, error) {
 	client, err := p.findClient(ctx, c.ClientID)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
-		return nil, err
+		return nil, nil, err
 	}
 	if err != nil || !client.Disabled.IsZero() {
-		return nil, web.Unauthorized("invalid_token", errDisabled)
+		return nil, nil, web.Unauthorized("invalid_token", errDisabled)
 	}
 	g, err := p.findGrant(ctx, c.Grant)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if g == nil || g.client != c.ClientID || g.sub != c.Subject || g.redeemed.IsZero() || !g.ended.IsZero() || !p.o.Now().Before(g.expires) {
-		return nil, web.Unauthorized("invalid_token", errDead)
+		return nil, nil, web.Unauthorized("invalid_token", errDead)
 	}
 	reason, err := p.check(ctx, g)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if reason == "" {
-		return g, nil
+		return g, client, nil
 	}
 	if err := p.endNow(ctx, g, reason); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return nil, web.Unauthorized("invalid_token", errDead)
+	return nil, nil, web.Unauthorized("invalid_token", errDead)
 }
 
 // endNow ends a grant in a transaction of its own.
