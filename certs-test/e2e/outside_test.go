@@ -52,13 +52,23 @@ func arrive(t *testing.T, v *visitor.Visitor, address string, u city.DemoUser) s
 	return p.Location
 }
 
+// TestOpenIDClientFromNPM signs in with npm's openid-client, at a site of each profile.
 func TestOpenIDClientFromNPM(t *testing.T) {
+	for i, profile := range []string{"basic", "fapi2"} {
+		t.Run(profile, func(t *testing.T) { openIDClient(t, i, profile) })
+	}
+}
+
+func openIDClient(t *testing.T, at int, profile string) {
 	node := tool(t, "node")
 	if _, err := os.Stat("../web/node_modules/openid-client"); err != nil {
 		t.Skipf("openid-client is not installed: %v", err)
 	}
 	s := demo(t, filepath.Join(t.TempDir(), "city"), anyPort...)
-	site, u := s.Clients[0], s.Citizens[2]
+	site, u := s.Clients[at], s.Citizens[2]
+	if site.Profile != profile {
+		t.Fatalf("the site is of profile %s", site.Profile)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "openid-client.mjs")
@@ -82,7 +92,7 @@ func TestOpenIDClientFromNPM(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	first, err := json.Marshal(map[string]string{"issuer": s.Issuer, "client_id": site.ID, "client_secret": site.Secret, "redirect_uri": site.RedirectURIs[0]})
+	first, err := json.Marshal(map[string]any{"issuer": s.Issuer, "client_id": site.ID, "client_secret": site.Secret, "private_jwk": site.PrivateJWK, "redirect_uri": site.RedirectURIs[0]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,12 +109,17 @@ func TestOpenIDClientFromNPM(t *testing.T) {
 		Userinfo  map[string]any `json:"userinfo"`
 		Refreshed bool           `json:"refreshed"`
 		Replay    string         `json:"replay"`
+		Type      string         `json:"type"`
+		Rotated   bool           `json:"rotated"`
 	}
 	if err := json.Unmarshal(lines.Bytes(), &got); err != nil {
 		t.Fatalf("%v: %s", err, lines.Text())
 	}
 	if got.Claims["iss"] != s.Issuer || got.Claims["acr"] != login.ACRVerified || got.Userinfo["name"] != u.Name || got.Userinfo["sub"] != got.Claims["sub"] {
 		t.Errorf("claims %v, userinfo %v", got.Claims, got.Userinfo)
+	}
+	if fapi := profile == "fapi2"; strings.EqualFold(got.Type, "dpop") != fapi || got.Rotated == fapi {
+		t.Errorf("token of type %s, refresh token rotated: %v", got.Type, got.Rotated)
 	}
 	if !got.Refreshed || got.Replay != "invalid_grant" {
 		t.Errorf("refreshed %v; the code a second time: %s", got.Refreshed, got.Replay)
@@ -114,7 +129,7 @@ func TestOpenIDClientFromNPM(t *testing.T) {
 // TestGoOIDCFromOutside signs in with coreos/go-oidc, which knows the issuer alone.
 func TestGoOIDCFromOutside(t *testing.T) {
 	s := demo(t, filepath.Join(t.TempDir(), "city"), anyPort...)
-	site, u := s.Clients[1], s.Citizens[3]
+	site, u := s.Clients[0], s.Citizens[3]
 	provider, err := oidc.NewProvider(t.Context(), s.Issuer)
 	if err != nil {
 		t.Fatal(err)

@@ -94,7 +94,7 @@ func (o DemoOptions) openApps(c *City, log *slog.Logger) error {
 				others = append(others, demoapp.Link{Name: web.Text{ZH: other.Name, EN: other.NameEN}, URL: other.URL})
 			}
 		}
-		app, err := demoapp.New(demoapp.Options{Name: web.Text{ZH: site.Name, EN: site.NameEN}, Issuer: d.Issuer, ClientID: site.ID, ClientSecret: site.Secret,
+		app, err := demoapp.New(demoapp.Options{Name: web.Text{ZH: site.Name, EN: site.NameEN}, Issuer: d.Issuer, ClientID: site.ID, ClientSecret: site.Secret, PrivateJWK: site.PrivateJWK,
 			Self: site.URL, Other: others, Logger: log})
 		if err != nil {
 			return err

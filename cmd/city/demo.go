@@ -53,10 +53,11 @@ type population struct {
 		User string `yaml:"user"`
 	} `yaml:"delegates"`
 	Sites []struct {
-		Client string `yaml:"client"`
-		Agency string `yaml:"agency"`
-		ZH     string `yaml:"zh"`
-		EN     string `yaml:"en"`
+		Client  string `yaml:"client"`
+		Agency  string `yaml:"agency"`
+		Profile string `yaml:"profile"`
+		ZH      string `yaml:"zh"`
+		EN      string `yaml:"en"`
 	} `yaml:"sites"`
 	Operators []struct {
 		ID   string `yaml:"id"`
@@ -94,10 +95,11 @@ type Demo struct {
 	LicenseTypes []string     `json:"license_types"`
 }
 
-// DemoClient is a program's credentials.
+// DemoClient is a program's credentials: a secret, or for the profile fapi2 a key.
 type DemoClient struct {
-	ID     string `json:"client_id"`
-	Secret string `json:"client_secret"`
+	ID         string         `json:"client_id"`
+	Secret     string         `json:"client_secret,omitzero"`
+	PrivateJWK jsontext.Value `json:"private_jwk,omitzero"`
 }
 
 // DemoSite is a relying party of the demo: an agency's own site.

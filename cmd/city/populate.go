@@ -17,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/signet-city/signet/cmd/demoapp"
 	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
@@ -227,12 +228,21 @@ func plainText(make func() ([]byte, error)) ([]byte, string, error) {
 // populateSites registers the relying parties, which stand at origins.
 func (c *City) populateSites(ctx context.Context, p population, origins []string, out *Demo) error {
 	for i, site := range p.Sites {
-		added, secret, err := c.OIDC.AddClient(ctx, "ceremony", oidc.Client{ID: site.Client, Name: site.EN, Agency: site.Agency, Profile: oidc.ProfileBasic,
-			Scopes: []string{"openid", "profile", "firm", "offline_access"}, RedirectURIs: []string{origins[i] + "/callback"}})
+		client := oidc.Client{ID: site.Client, Name: site.EN, Agency: site.Agency, Profile: site.Profile,
+			Scopes: []string{"openid", "profile", "firm", "offline_access"}, RedirectURIs: []string{origins[i] + "/callback"}}
+		var private, public []byte
+		if site.Profile == oidc.ProfileFAPI2 {
+			var err error
+			if private, public, err = demoapp.NewKey(); err != nil {
+				return err
+			}
+			client.JWKS = public
+		}
+		added, secret, err := c.OIDC.AddClient(ctx, "ceremony", client)
 		if err != nil {
 			return err
 		}
-		out.Clients = append(out.Clients, DemoSite{DemoClient: DemoClient{ID: added.ID, Secret: secret}, RedirectURIs: added.RedirectURIs,
+		out.Clients = append(out.Clients, DemoSite{DemoClient: DemoClient{ID: added.ID, Secret: secret, PrivateJWK: private}, RedirectURIs: added.RedirectURIs,
 			Profile: added.Profile, Name: site.ZH, NameEN: site.EN, Agency: site.Agency, URL: origins[i]})
 	}
 	return nil

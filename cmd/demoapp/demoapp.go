@@ -2,7 +2,8 @@
 // site than the provider's, which knows the issuer and nothing else of Signet.
 //
 // It signs people in by the authorization code flow of OpenID Connect Core 1.0
-// with PKCE (RFC 7636), state and nonce, and believes nothing that comes through
+// with PKCE (RFC 7636), state and nonce, with a key also by the FAPI 2.0 Security
+// Profile, and believes nothing that comes through
 // the browser: an answer counts only once, in the browser that asked, from the
 // issuer that was asked (RFC 9207). What it knows of a visitor it keeps in memory,
 // bounded in number and age: a restart signs everybody out here, and here alone.
@@ -33,13 +34,14 @@ type Link struct {
 	URL  string
 }
 
-// Options are what New needs. Name, Issuer, ClientID, ClientSecret and Self are
-// required.
+// Options are what New needs. Name, Issuer, ClientID, Self and one of ClientSecret and
+// PrivateJWK are required.
 type Options struct {
 	Name         web.Text // of the agency's site
 	Issuer       string
 	ClientID     string
-	ClientSecret string
+	ClientSecret string           // of a client of the profile basic
+	PrivateJWK   []byte           // made by NewKey, of a client of the profile fapi2
 	Self         string           // own origin, such as http://127.0.0.1:8081; the redirect URI is its /callback
 	Other        []Link           // sites of other agencies
 	Now          func() time.Time // nil means time.Now
@@ -61,7 +63,7 @@ type app struct {
 // again when that did not work. It fails for options that are missing or are no
 // origins.
 func New(o Options) (http.Handler, error) {
-	if o.Name == (web.Text{}) || o.ClientID == "" || o.ClientSecret == "" {
+	if o.Name == (web.Text{}) || o.ClientID == "" || (o.ClientSecret == "") == (len(o.PrivateJWK) == 0) {
 		return nil, errors.New("new relying party: a name and a client's credentials are required")
 	}
 	self, err := origin(o.Self)
@@ -80,6 +82,11 @@ func New(o Options) (http.Handler, error) {
 	}
 	a := &app{o: o, issuer: issuer, provider: newProvider(o), cookies: newCookies(o.ClientID, self),
 		flows: newStore[flow](flowAge, o.Now), sessions: newStore[session](sessionAge, o.Now)}
+	if len(o.PrivateJWK) > 0 {
+		if a.provider.strict, err = newStrict(o.PrivateJWK); err != nil {
+			return nil, fmt.Errorf("new relying party: %w", err)
+		}
+	}
 	site, err := web.NewSite(web.SiteOptions{Name: o.Name, Identify: a.identify, SignIn: "-", Demo: true, Logger: o.Logger})
 	if err != nil {
 		return nil, err

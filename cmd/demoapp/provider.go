@@ -23,6 +23,7 @@ const (
 type provider struct {
 	o      Options
 	client *http.Client
+	strict *strict // nil for a client with a secret
 
 	mu     sync.Mutex // held while the provider is discovered
 	found  *discovered
@@ -36,6 +37,7 @@ type discovered struct {
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
 	saysIss  bool // RFC 9207 section 3: its answers name it
+	pushURL  string
 }
 
 func newProvider(o Options) *provider {
@@ -72,11 +74,15 @@ func (p *provider) ask(ctx context.Context) (*discovered, error) {
 	var more struct {
 		SaysIss bool     `json:"authorization_response_iss_parameter_supported"`
 		Methods []string `json:"token_endpoint_auth_methods_supported"`
+		PushURL string   `json:"pushed_authorization_request_endpoint"`
 	}
 	if err := found.Claims(&more); err != nil {
 		return nil, fmt.Errorf("discover provider: %w", err)
 	}
-	d := &discovered{Provider: found, saysIss: more.SaysIss}
+	d := &discovered{Provider: found, saysIss: more.SaysIss, pushURL: more.PushURL}
+	if p.strict != nil && d.pushURL == "" {
+		return nil, errors.New("discover provider: it takes no pushed requests")
+	}
 	endpoint := found.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInHeader
 	d.oauth = oauth2.Config{ClientID: p.o.ClientID, ClientSecret: p.o.ClientSecret, Endpoint: endpoint, RedirectURL: p.o.Self + "/callback"}

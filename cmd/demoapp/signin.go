@@ -54,8 +54,14 @@ func (a *app) postSignIn(w http.ResponseWriter, r *http.Request) error {
 	if firm {
 		c.Scopes = append(c.Scopes, "firm")
 	}
-	http.Redirect(w, r, c.AuthCodeURL(a.flows.add(f), oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.verifier),
-		oauth2.SetAuthURLParam("ui_locales", string(web.VisitorOf(r).Lang))), http.StatusSeeOther)
+	to := c.AuthCodeURL(a.flows.add(f), oidc.Nonce(f.nonce), oauth2.S256ChallengeOption(f.verifier),
+		oauth2.SetAuthURLParam("ui_locales", string(web.VisitorOf(r).Lang)))
+	if a.provider.strict != nil {
+		if to, err = a.provider.push(r.Context(), p, to); err != nil {
+			return a.fail(w, r, err, firm)
+		}
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
@@ -122,11 +128,19 @@ func (a *app) redeem(ctx context.Context, f flow, q url.Values) (claims, error) 
 		return claims{}, errCode
 	}
 	ctx = a.provider.context(ctx)
-	token, err := p.oauth.Exchange(ctx, code, oauth2.VerifierOption(f.verifier))
+	token, err := a.exchange(ctx, p, code, f.verifier)
 	if err != nil {
 		return claims{}, fmt.Errorf("redeem code: %w", tokenError(err))
 	}
 	return a.verify(ctx, p, f, token)
+}
+
+// exchange redeems a code in the way of the site's profile.
+func (a *app) exchange(ctx context.Context, p *discovered, code, verifier string) (*oauth2.Token, error) {
+	if a.provider.strict != nil {
+		return a.provider.exchange(ctx, p, code, verifier)
+	}
+	return p.oauth.Exchange(ctx, code, oauth2.VerifierOption(verifier))
 }
 
 // verify checks the ID token (OpenID Connect Core section 3.1.3.7) and adds what
@@ -155,19 +169,27 @@ func (a *app) verify(ctx context.Context, p *discovered, f flow, token *oauth2.T
 	if p.UserInfoEndpoint() == "" {
 		return found, found.check()
 	}
-	info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	sub, more, err := a.ask(ctx, p, token)
 	if err != nil {
 		return claims{}, fmt.Errorf("ask userinfo: %w", err)
 	}
-	if info.Subject != id.Subject {
+	if sub != id.Subject {
 		return claims{}, errSub
-	}
-	var more claims
-	if err := more.read(info.Claims); err != nil {
-		return claims{}, err
 	}
 	found.add(more)
 	return found, found.check()
+}
+
+// ask asks about the visitor in the way of the site's profile.
+func (a *app) ask(ctx context.Context, p *discovered, token *oauth2.Token) (sub string, c claims, err error) {
+	if a.provider.strict != nil {
+		return a.provider.userinfo(ctx, p, token.AccessToken)
+	}
+	info, err := p.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return "", c, err
+	}
+	return info.Subject, c, c.read(info.Claims)
 }
 
 // tokenError leaves out the body of an answer, which an error of the library
