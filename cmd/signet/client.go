@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -18,21 +16,9 @@ const scopeClients = "clients"
 // newClient returns the command group client.
 func newClient(e *env) *cobra.Command {
 	f := &apiFlags{}
-	c := group("client", "Manage the programs that may use the APIs", newClientList(e, f), newClientAdd(e, f), newClientDisable(e, f))
+	c := group("client", "Manage the programs that may use the APIs", newClientList(e, f), newClientShow(e, f), newClientAdd(e, f), newClientUpdate(e, f), newClientDisable(e, f))
 	f.register(c)
 	return c
-}
-
-// clientView is a client as the API shows it.
-type clientView struct {
-	ID        string    `json:"id,omitzero"`
-	Name      string    `json:"name"`
-	Agency    string    `json:"agency,omitzero"`
-	Scopes    []string  `json:"scopes"`
-	Profile   string    `json:"profile"`
-	Redirects []string  `json:"redirect_uris,omitempty"`
-	Created   time.Time `json:"created,omitzero"`
-	Disabled  time.Time `json:"disabled,omitzero"`
 }
 
 // newClientList returns the command client list.
@@ -67,20 +53,34 @@ func newClientAdd(e *env, f *apiFlags) *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use:   "add",
-		Short: "Add a client; its secret is shown this once",
-		Args:  cobra.NoArgs,
+		Short: "Add a client; its secret, if it has one, is shown this once",
+		Long: "Add a client. A program that acts for itself has the profile service and a secret, or with --auth private_key_jwt a key. A site that signs people in\n" +
+			"has the profile fapi2 and a key, or the profile basic and a secret, for older systems. Without --profile a client with --redirect-uri is of fapi2.",
+		Args: cobra.NoArgs,
 	}
-	flags := c.Flags()
-	flags.StringVar(&v.ID, "id", "", "client `ID` (default one is made)")
-	flags.StringVar(&v.Name, "name", "", "`NAME` for people")
-	flags.StringVar(&v.Agency, "agency", "", "`ID` of the agency whose program it is (default none: the city's own)")
-	flags.StringArrayVar(&v.Scopes, "scope", nil, "`SCOPE` that it may ask for; again for more")
-	flags.StringVar(&v.Profile, "profile", "service", "`PROFILE`: service for a program that acts for itself, basic for a site that signs people in")
-	flags.StringArrayVar(&v.Redirects, "redirect-uri", nil, "`URL` that people come back to, for profile basic; again for more")
-	flags.StringVar(&out, "out", "", "write the credentials to this new `FILE`, for --credentials, and not to standard output")
+	set := c.Flags()
+	flags := newClientFlags(set)
+	set.StringVar(&v.ID, "id", "", "client `ID` (default one is made)")
+	set.StringVar(&v.Agency, "agency", "", "`ID` of the agency whose program it is (default none: the city's own)")
+	set.StringVar(&v.Profile, "profile", "", "`PROFILE`: service, fapi2 or basic (default fapi2 with --redirect-uri, service without)")
+	set.StringVar(&v.Auth, "auth", "", "how it proves itself: client_secret_basic or private_key_jwt (default private_key_jwt for fapi2)")
+	set.StringVar(&v.Sector, "sector", "", "`HOST` that stands for the sites among which a person has one number (default the agency's)")
+	set.StringVar(&out, "out", "", "write the credentials to this new `FILE`, for --credentials, and not to standard output")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := flags.apply(&v); err != nil {
+			return err
+		}
 		if v.Name == "" || len(v.Scopes) == 0 {
 			return usage(errors.New("client add needs --name and --scope"))
+		}
+		if v.Profile == "" {
+			v.Profile = "service"
+			if len(v.Redirects) > 0 {
+				v.Profile = "fapi2"
+			}
+		}
+		if out != "" && (v.Profile == "fapi2" || v.Auth == "private_key_jwt") {
+			return usage(errors.New("a client that proves itself with a key has no secret for --out"))
 		}
 		return f.addClient(c, e, v, out)
 	}
@@ -112,7 +112,7 @@ func (f *apiFlags) addClient(c *cobra.Command, e *env, v clientView, out string)
 	}
 	var added struct {
 		clientView `json:",inline"`
-		Secret     string `json:"client_secret"`
+		Secret     string `json:"client_secret,omitzero"`
 	}
 	if err := json.Unmarshal(b, &added); err != nil {
 		return errors.New("read answer: it is not the JSON that was expected")
@@ -142,7 +142,7 @@ func newClientDisable(e *env, f *apiFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := a.call(c.Context(), request{method: "POST", path: "/oidc/v1/clients/" + url.PathEscape(args[0]) + "/disable"}); err != nil {
+			if _, err := a.call(c.Context(), request{method: "POST", path: clientPath(args[0]) + "/disable"}); err != nil {
 				return err
 			}
 			if f.json {
