@@ -54,13 +54,21 @@ type visitor struct {
 }
 
 func (m *measured) newVisitor() (*visitor, error) {
-	if len(m.demo.Clients) == 0 || len(m.demo.Citizens) == 0 {
+	var v *visitor
+	return m.newVisitorOf(0, func(challenge string) (string, error) { return v.address(challenge), nil }, func(ready *visitor) { v = ready })
+}
+
+// newVisitorOf returns a visitor of a site who has signed in and consented. Request
+// says where the browser is sent for a challenge; it is called after ready.
+func (m *measured) newVisitorOf(site int, request func(challenge string) (string, error), ready func(*visitor)) (*visitor, error) {
+	if len(m.demo.Clients) <= site || len(m.demo.Citizens) <= site {
 		return nil, errors.New("the demo city has no sites or citizens")
 	}
-	v := &visitor{measured: m, mux: http.NewServeMux(), site: m.demo.Clients[0], cookies: map[string]string{}}
+	v := &visitor{measured: m, mux: http.NewServeMux(), site: m.demo.Clients[site], cookies: map[string]string{}}
+	ready(v)
 	m.city.OIDC.Mount(v.mux)
 	m.city.Login.Mount(v.mux)
-	user := m.demo.Citizens[0]
+	user := m.demo.Citizens[site] // a one-time code works once
 	code, err := totp(user.TOTP, time.Now())
 	if err != nil {
 		return nil, err
@@ -69,7 +77,11 @@ func (m *measured) newVisitor() (*visitor, error) {
 	if w.Code != http.StatusSeeOther {
 		return nil, fmt.Errorf("sign in: status %d", w.Code)
 	}
-	w = v.do(httptest.NewRequestWithContext(m.ctx, http.MethodGet, v.address(challenge(rand.Text()+rand.Text())), nil))
+	address, err := request(challenge(rand.Text() + rand.Text()))
+	if err != nil {
+		return nil, err
+	}
+	w = v.do(httptest.NewRequestWithContext(m.ctx, http.MethodGet, address, nil))
 	to := w.Header().Get("Location")
 	if !strings.HasPrefix(to, "/oidc/interaction/") {
 		return nil, fmt.Errorf("ask for consent: status %d", w.Code)
