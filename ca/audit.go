@@ -113,16 +113,39 @@ func (c *CA) inspectRecords(row Certificate, records []audit.Record, steps ...st
 			details = append(details, "has no "+step+" event")
 		}
 	}
-	if row.Status == Revoked {
-		found := false
-		for _, rec := range records {
-			found = found || rec.Kind == "certificate.revoke"
-		}
-		if !found {
-			details = append(details, "has no revoke event")
-		}
+	if row.Status == Issued || row.Status == Revoked {
+		details = append(details, inspectStatus(row, records)...)
 	}
 	return details
+}
+
+// inspectStatus compares a row with the events about its status. They are counted
+// and not followed in their order, which replicas with different clocks may mix up:
+// every hold but one that still lasts was released or ended for good, which happens
+// once.
+func inspectStatus(row Certificate, records []audit.Record) []string {
+	holds, releases, reasons := 0, 0, []string{}
+	for _, rec := range records {
+		reason, _ := rec.Data["reason"].(string)
+		switch {
+		case rec.Kind == kindRelease:
+			releases++
+		case rec.Kind == kindRevoke && reason == CertificateHold.String():
+			holds++
+		case rec.Kind == kindRevoke:
+			reasons = append(reasons, reason)
+		}
+	}
+	open := holds - releases
+	switch {
+	case row.Status == Issued && open == 0 && len(reasons) == 0,
+		row.Held() && open == 1 && len(reasons) == 0,
+		row.Status == Revoked && !row.Held() && (open == 0 || open == 1) && len(reasons) == 1 && reasons[0] == row.Reason.String():
+		return nil
+	case row.Status == Revoked && holds+len(reasons) == 0:
+		return []string{"has no revoke event"}
+	}
+	return []string{"is revoked, held or good otherwise than the log says"}
 }
 
 func logged(row Certificate, records []audit.Record) bool {

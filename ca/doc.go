@@ -11,7 +11,8 @@
 // its outcome event and its entry in the log. A crash between any two leaves an
 // intent row, which Recover marks abandoned: its signature never left the process.
 //
-// The states of a certificate are intent → issued → revoked, or intent → abandoned.
+// The states of a certificate are intent → issued ⇄ held → revoked, or intent → abandoned;
+// a held one is revoked for the reason certificateHold.
 //
 // The package refuses to sign anything that did not pass the linter or did not
 // come through Issue, to renew by copying an old certificate, to revoke what it

@@ -33,6 +33,7 @@ func (c *CA) Mount(mux *http.ServeMux) {
 	c.route(mux, "GET /ca/v1/certificates/{serial}", c.findHandler)
 	c.route(mux, "POST /ca/v1/certificates", c.issueHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/revoke", c.revokeHandler)
+	c.route(mux, "POST /ca/v1/certificates/{serial}/release", c.releaseHandler)
 }
 
 // MountPublic adds what certificates point to by plain http: the issuers'
@@ -301,6 +302,33 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: "client:" + caller.ClientID, key: key}); err != nil {
+		return err
+	}
+	if cert, err = c.find(r, caller); err != nil {
+		return err
+	}
+	return web.WriteJSON(w, http.StatusOK, view(cert))
+}
+
+// releaseHandler takes a hold back. Whose certificate it is may hold it and release
+// it, as the same client may revoke it.
+func (c *CA) releaseHandler(w http.ResponseWriter, r *http.Request) error {
+	caller, err := web.Authorize(c.tokens, r, Scope)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	if err := web.DecodeJSON(w, r, maxBody, &struct{}{}); err != nil {
+		return err
+	}
+	cert, err := c.find(r, caller)
+	if err != nil {
+		return err
+	}
+	if err := c.Release(r.Context(), cert.Serial, "client:"+caller.ClientID, key); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {

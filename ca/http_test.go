@@ -240,7 +240,7 @@ func TestAdministrationRefuses(t *testing.T) {
 		{"oversized body", call{"POST", path, "officer", "k", strings.Repeat(" ", 1<<20)}, 413},
 		{"unknown member", call{"POST", path, "officer", "k", `{"agency":"jiangcheng-amr","ca":true}`}, 400},
 		{"no JSON", call{"POST", path, "officer", "k", `csr`}, 400},
-		{"unknown reason", call{"POST", path + "/" + citys.Serial + "/revoke", "officer", "k", `{"reason":"certificateHold"}`}, 400},
+		{"unknown reason", call{"POST", path + "/" + citys.Serial + "/revoke", "officer", "k", `{"reason":"removeFromCRL"}`}, 400},
 		{"unknown serial", call{"POST", path + "/" + strings.Repeat("ab", 18) + "/revoke", "officer", "k", `{"reason":"superseded"}`}, 404},
 		{"no serial", call{"POST", path + "/12345/revoke", "officer", "k", `{"reason":"superseded"}`}, 400},
 		{"another agency's certificate", call{"POST", path + "/" + citys.Serial + "/revoke", "donghu", "k", `{"reason":"superseded"}`}, 404},

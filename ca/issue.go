@@ -261,18 +261,18 @@ func lintFault(err error) error {
 	return fmt.Errorf("%w", fault.InvalidInput("the certificate may not be issued", p...))
 }
 
-// checkKeyUse refuses a key that is known to be stolen, or that another subject or
+// checkKeyUse refuses a key that is known to be stolen or is held, or that another subject or
 // another purpose has a certificate for.
 func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
 	var n int64
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'
-		AND (agency <> $2 OR holder <> $3 OR profile <> $4 OR (status = 'revoked' AND reason = $5))`,
-		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise)).Scan(&n)
+		AND (agency <> $2 OR holder <> $3 OR profile <> $4 OR (status = 'revoked' AND reason IN ($5, $6, $7)))`,
+		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&n)
 	if err != nil {
 		return err
 	}
 	if n > 0 {
-		return fault.New(fault.Conflict, "this key is compromised, or serves another subject or purpose already")
+		return fault.New(fault.Conflict, "this key is compromised or held, or serves another subject or purpose already")
 	}
 	return nil
 }

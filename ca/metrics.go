@@ -12,9 +12,10 @@ import (
 // metrics are the counters of this package. Labels are profiles and kinds of
 // fault: both are few.
 type metrics struct {
-	issued  *prometheus.CounterVec
-	revoked prometheus.Counter
-	crls    prometheus.Counter
+	issued   *prometheus.CounterVec
+	revoked  prometheus.Counter
+	released prometheus.Counter
+	crls     prometheus.Counter
 }
 
 // newMetrics registers with reg, or nowhere if it is nil.
@@ -22,13 +23,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		issued: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_ca_issue_total",
 			Help: "Requests for certificates by profile and result."}, []string{"profile", "result"}),
-		revoked: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_revoked_total", Help: "Certificates revoked."}),
-		crls:    prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_crls_total", Help: "CRLs published."}),
+		revoked:  prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_revoked_total", Help: "Certificates revoked or held."}),
+		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_released_total", Help: "Certificates whose hold was taken back."}),
+		crls:     prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_crls_total", Help: "CRLs published."}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	return m, errors.Join(reg.Register(m.issued), reg.Register(m.revoked), reg.Register(m.crls))
+	return m, errors.Join(reg.Register(m.issued), reg.Register(m.revoked), reg.Register(m.released), reg.Register(m.crls))
 }
 
 // count counts one request. An unknown profile is not a label.

@@ -17,7 +17,9 @@ import (
 // Reason is why a certificate was revoked: a CRLReason of RFC 5280 section 5.3.1.
 type Reason int64
 
-// The reasons that Revoke takes. There is no hold, since nothing takes one back.
+// The reasons that Revoke takes. There is no 7 in RFC 5280, and 8 (removeFromCRL)
+// is for delta CRLs, of which there are none: what is released is simply absent
+// from the next CRL.
 const (
 	Unspecified          Reason = 0
 	KeyCompromise        Reason = 1
@@ -25,12 +27,31 @@ const (
 	AffiliationChanged   Reason = 3
 	Superseded           Reason = 4
 	CessationOfOperation Reason = 5
+	CertificateHold      Reason = 6 // until Release, or until it is revoked for good
 	PrivilegeWithdrawn   Reason = 9
+	AACompromise         Reason = 10 // of keys that attest what others are: agencies' permit keys alone
 )
 
 var reasonNames = map[Reason]string{
 	Unspecified: "unspecified", KeyCompromise: "keyCompromise", CACompromise: "cACompromise", AffiliationChanged: "affiliationChanged",
-	Superseded: "superseded", CessationOfOperation: "cessationOfOperation", PrivilegeWithdrawn: "privilegeWithdrawn",
+	Superseded: "superseded", CessationOfOperation: "cessationOfOperation", CertificateHold: "certificateHold",
+	PrivilegeWithdrawn: "privilegeWithdrawn", AACompromise: "aACompromise",
+}
+
+// fits reports whether certificates of a profile are revoked for the reason. CAs and
+// OCSP signers are not held: whoever keeps their answers for a while would miss
+// the release, and everything under them with it.
+func (r Reason) fits(kind profile.Kind) bool {
+	switch r {
+	case CACompromise:
+		return kind == profile.Issuer
+	case AACompromise:
+		return kind == profile.PermitSigning
+	case CertificateHold:
+		return kind != profile.Root && kind != profile.Issuer && kind != profile.OCSP
+	default:
+		return kind != profile.Root
+	}
 }
 
 // String returns the reason's name in RFC 5280.
@@ -52,10 +73,12 @@ var (
 	errReason = fault.New(fault.Invalid, "this is no reason for which certificates are revoked here")
 )
 
-// Revoke puts a certificate on the next CRL of its shard, for good. It fails, and
-// changes nothing, with kind Invalid for a serial number or a reason that is none,
-// ErrNotFound for a certificate that was never issued here, and Conflict for one
-// that is revoked already.
+// Revoke puts a certificate on the next CRL of its shard: for good, or with
+// CertificateHold until Release. What is held can be revoked for another reason,
+// and the date stays that of the hold. It fails, and changes nothing, with kind
+// Invalid for a serial number or a reason that is none or does not fit the
+// certificate, ErrNotFound for a certificate that was never issued here, and
+// Conflict for one that is revoked already.
 func (c *CA) Revoke(ctx context.Context, serial string, reason Reason, actor string) error {
 	return c.revoke(ctx, revocation{serial: serial, reason: reason, actor: actor})
 }
@@ -70,30 +93,23 @@ type revocation struct {
 }
 
 func (c *CA) revoke(ctx context.Context, r revocation) error {
-	if _, err := profile.ParseSerial(r.serial); err != nil {
-		return errSerial
-	}
 	if _, ok := reasonNames[r.reason]; !ok {
 		return errReason
 	}
-	if !isText(r.actor, 1, 128) || !isText(r.key, 0, 128) {
-		return fault.New(fault.Invalid, "the actor, or the idempotency key, is missing, too long or not printable")
-	}
 	var did bool
-	err := c.db.Update(ctx, func(tx db.Tx) (err error) {
-		did, err = c.revokeIn(ctx, tx, r)
-		return err
-	})
+	err := r.check()
+	if err == nil {
+		err = c.db.Update(ctx, func(tx db.Tx) (err error) {
+			did, err = c.revokeIn(ctx, tx, r)
+			return err
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("revoke certificate: %w", err)
 	}
 	if did {
 		c.metrics.revoked.Inc()
-		c.ocsp.changed(ctx, r.serial)
-		select {
-		case c.kick <- struct{}{}:
-		default:
-		}
+		c.statusChanged(ctx, r.serial)
 	}
 	return nil
 }
@@ -105,32 +121,31 @@ func (c *CA) revokeIn(ctx context.Context, tx db.Tx, r revocation) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	if (r.reason == CACompromise) != (r.reason == CACompromise && old.Profile == profile.Issuer) || old.Profile == profile.Root {
+	if !r.reason.fits(old.Profile) {
 		return false, errReason
+	}
+	if done, err := c.repeatedChange(ctx, tx, r, "revoke:"+r.reason.String()); done || err != nil {
+		return false, err
 	}
 	var key any
 	if r.key != "" {
-		key = r.actor + "|" + r.key
+		key = r.actor + "|" + r.key // where the previous release looks for it
 		if old.Status == Revoked && old.revokeKey == key && old.Reason == r.reason {
 			return false, nil
 		}
 	}
 	now := db.Micros(c.now())
-	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET status = 'revoked', reason = $1, revoked_at = $2, changed_at = $2, revoke_key = $3
-		WHERE serial = $4 AND status = 'issued'`, int64(r.reason), now, key, r.serial)
+	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET revoked_at = CASE WHEN status = 'revoked' THEN revoked_at ELSE $1 END,
+		status = 'revoked', reason = $2, changed_at = $1, revoke_key = $3
+		WHERE serial = $4 AND (status = 'issued' OR status = 'revoked' AND reason = $5 AND $2 <> $5)`,
+		now, int64(r.reason), key, r.serial, int64(CertificateHold))
 	if err != nil {
 		return false, err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
 		return false, cmpErr(err, fault.New(fault.Conflict, "the certificate is revoked already"))
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE ca_shards SET changes = changes + 1 WHERE issuer = $1 AND shard = $2`, old.Issuer, old.Shard); err != nil {
-		return false, err
-	}
-	_, err = audit.Append(ctx, tx, audit.Event{Kind: "certificate.revoke", Actor: r.actor, Object: "certificate:" + r.serial, Data: map[string]any{
-		"reason": r.reason.String(), "issuer": old.Issuer, "shard": old.Shard, "agency": old.Agency,
-	}})
-	return err == nil, err
+	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: map[string]any{"reason": r.reason.String()}})
 }
 
 // Find returns the certificate with the serial number, whatever its status, or

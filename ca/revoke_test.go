@@ -39,7 +39,7 @@ func TestRevokeRefusesAndChangesNothing(t *testing.T) {
 			{"in capitals", strings.ToUpper(live.Serial), actor, ca.Superseded, fault.Invalid},
 			{"reason 99", live.Serial, actor, 99, fault.Invalid},
 			{"reason -1", live.Serial, actor, -1, fault.Invalid},
-			{"hold", live.Serial, actor, 6, fault.Invalid},
+			{"reason 7", live.Serial, actor, 7, fault.Invalid},
 			{"remove from CRL", live.Serial, actor, 8, fault.Invalid},
 			{"CA compromise of an agency", live.Serial, actor, ca.CACompromise, fault.Invalid},
 			{"the root", serialOf(root), actor, ca.KeyCompromise, fault.Invalid},
@@ -122,12 +122,13 @@ func TestRevokedOnce(t *testing.T) {
 }
 
 func TestReasonNames(t *testing.T) {
-	for _, r := range []ca.Reason{ca.Unspecified, ca.KeyCompromise, ca.CACompromise, ca.AffiliationChanged, ca.Superseded, ca.CessationOfOperation, ca.PrivilegeWithdrawn} {
+	for _, r := range []ca.Reason{ca.Unspecified, ca.KeyCompromise, ca.CACompromise, ca.AffiliationChanged, ca.Superseded, ca.CessationOfOperation,
+		ca.CertificateHold, ca.PrivilegeWithdrawn, ca.AACompromise} {
 		if got, err := ca.ParseReason(r.String()); err != nil || got != r {
 			t.Errorf("%d is %q, which is %d, %v", r, r, got, err)
 		}
 	}
-	for _, s := range []string{"", "certificateHold", "removeFromCRL", "aACompromise", "KEYCOMPROMISE", "1"} {
+	for _, s := range []string{"", "removeFromCRL", "certificatehold", "not-a-number", "99", "KEYCOMPROMISE", "1"} {
 		_, err := ca.ParseReason(s)
 		wantKind(t, err, fault.Invalid)
 	}

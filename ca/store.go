@@ -24,7 +24,7 @@ type Status string
 const (
 	Intent    Status = "intent"    // linted and announced in the log, not signed yet
 	Issued    Status = "issued"    // signed, stored and in the log
-	Revoked   Status = "revoked"   // on its CRL from the next one on
+	Revoked   Status = "revoked"   // on its CRL from the next one on; held, if that is its reason
 	Abandoned Status = "abandoned" // an intent that came to nothing
 )
 

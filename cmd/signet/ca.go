@@ -21,7 +21,8 @@ const (
 // newCA returns the command group ca.
 func newCA(e *env) *cobra.Command {
 	f := &apiFlags{}
-	c := group("ca", "Issue and revoke certificates", newCAList(e, f), newCAShow(e, f), newCAIssue(e, f), newCARevoke(e, f))
+	c := group("ca", "Issue and revoke certificates", newCAList(e, f), newCAShow(e, f), newCAIssue(e, f), newCARevoke(e, f),
+		newCAHold(e, f), newCARelease(e, f))
 	f.register(c)
 	return c
 }
@@ -169,35 +170,4 @@ func (f *apiFlags) issueCertificate(c *cobra.Command, e *env, r request, out str
 		return withHint(fmt.Errorf("write certificate: %w", err), "it was issued: signet ca show %s", v.Serial)
 	}
 	return nil
-}
-
-// newCARevoke returns the command ca revoke.
-func newCARevoke(e *env, f *apiFlags) *cobra.Command {
-	var reason, key string
-	c := &cobra.Command{
-		Use:   "revoke SERIAL --reason REASON",
-		Short: "Revoke a certificate for good",
-		Args:  cobra.ExactArgs(1),
-	}
-	c.Flags().StringVar(&reason, "reason", "", "`REASON` of RFC 5280: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn")
-	c.Flags().StringVar(&key, "idempotency-key", "", "`KEY` that an earlier run of this command told you")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if reason == "" {
-			return usage(errors.New("ca revoke needs --reason"))
-		}
-		body, err := json.Marshal(map[string]string{"reason": reason})
-		if err != nil {
-			return fmt.Errorf("make request: %w", err)
-		}
-		a, err := f.connect(e, scopeCA)
-		if err != nil {
-			return err
-		}
-		b, err := a.keyed(c.Context(), request{method: "POST", path: pathCertificates + "/" + url.PathEscape(args[0]) + "/revoke", body: body, key: key})
-		if err != nil {
-			return err
-		}
-		return showCertificate(e, answer{b, f.json}, &certificateView{})
-	}
-	return c
 }

@@ -103,6 +103,7 @@ var eventWords = map[string]web.Text{
 	"certificate":                 {ZH: "证书", EN: "Certificate"},
 	"certificate.issue":           {ZH: "签发证书", EN: "Certificate issued"},
 	"certificate.revoke":          {ZH: "吊销证书", EN: "Certificate revoked"},
+	"certificate.release":         {ZH: "恢复证书", EN: "Certificate released from hold"},
 	"crl.publish":                 {ZH: "公布证书吊销列表", EN: "Revocation list published"},
 	"keys.certify":                {ZH: "密钥取得证书", EN: "Key certified"},
 	"keys.create":                 {ZH: "生成密钥", EN: "Key made"},
