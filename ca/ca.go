@@ -232,6 +232,7 @@ func (c *CA) Run(ctx context.Context) error {
 	for {
 		c.follow(ctx)
 		c.ocsp.follow(ctx)
+		c.nameNew(ctx)
 		if err := c.PublishCRLs(ctx); err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "publish CRLs", slog.Any("cause", err))
 		}
@@ -258,4 +259,5 @@ func (c *CA) maintain(ctx context.Context) {
 		c.log.ErrorContext(ctx, "renew service certificates", slog.Any("cause", err))
 	}
 	c.ocsp.renew(ctx)
+	c.countExpiring(ctx)
 }

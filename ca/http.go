@@ -31,6 +31,7 @@ func (c *CA) Mount(mux *http.ServeMux) {
 	}
 	c.route(mux, "GET /ca/v1/certificates", c.listHandler)
 	c.route(mux, "GET /ca/v1/certificates/{serial}", c.findHandler)
+	c.route(mux, "GET /ca/v1/expiring", c.expiringHandler)
 	c.route(mux, "POST /ca/v1/certificates", c.issueHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/revoke", c.revokeHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/release", c.releaseHandler)
@@ -177,30 +178,6 @@ func (c *CA) fullView(r *http.Request, cert Certificate) (certificateView, error
 		v.Chain = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Raw}))
 	}
 	return v, nil
-}
-
-func (c *CA) listHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
-	if err != nil {
-		return err
-	}
-	q := r.URL.Query()
-	f := Filter{Agency: q.Get("agency"), Status: Status(q.Get("status")), Profile: profile.Kind(q.Get("profile")), After: q.Get("after"), Limit: 100}
-	if caller.Agency != "" {
-		if f.Agency != "" && f.Agency != caller.Agency {
-			return errForeign
-		}
-		f.Agency = caller.Agency
-	}
-	list, err := c.List(r.Context(), f)
-	if err != nil {
-		return err
-	}
-	views := make([]certificateView, len(list))
-	for i, cert := range list {
-		views[i] = view(cert)
-	}
-	return web.WriteJSON(w, http.StatusOK, map[string]any{"certificates": views})
 }
 
 // errForeign is what an agency's client gets for another agency's business.

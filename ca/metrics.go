@@ -2,6 +2,7 @@ package ca
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -16,6 +17,9 @@ type metrics struct {
 	revoked  prometheus.Counter
 	released prometheus.Counter
 	crls     prometheus.Counter
+
+	expiring   *prometheus.GaugeVec
+	expiringAt time.Time // of the last count; Run's alone
 }
 
 // newMetrics registers with reg, or nowhere if it is nil.
@@ -26,11 +30,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		revoked:  prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_revoked_total", Help: "Certificates revoked or held."}),
 		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_released_total", Help: "Certificates whose hold was taken back."}),
 		crls:     prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_crls_total", Help: "CRLs published."}),
+		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "signet_ca_expiring",
+			Help: "Certificates in force that expire soon, by profile and within what time."}, []string{"profile", "within"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	return m, errors.Join(reg.Register(m.issued), reg.Register(m.revoked), reg.Register(m.released), reg.Register(m.crls))
+	return m, errors.Join(reg.Register(m.issued), reg.Register(m.revoked), reg.Register(m.released), reg.Register(m.crls),
+		reg.Register(m.expiring))
 }
 
 // count counts one request. An unknown profile is not a label.

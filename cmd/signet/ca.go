@@ -21,7 +21,7 @@ const (
 // newCA returns the command group ca.
 func newCA(e *env) *cobra.Command {
 	f := &apiFlags{}
-	c := group("ca", "Issue and revoke certificates", newCAList(e, f), newCAShow(e, f), newCAIssue(e, f), newCARevoke(e, f),
+	c := group("ca", "Issue and revoke certificates", newCAList(e, f), newCAFind(e, f), newCAExpiring(e, f), newCAShow(e, f), newCAIssue(e, f), newCARevoke(e, f),
 		newCAHold(e, f), newCARelease(e, f))
 	f.register(c)
 	return c
@@ -52,39 +52,6 @@ func showCertificate(e *env, a answer, v *certificateView) error {
 			_, _ = fmt.Fprintln(w, visible(strings.TrimRight(line, "\n"))) // w is in memory
 		}
 	})
-}
-
-// newCAList returns the command ca list.
-func newCAList(e *env, f *apiFlags) *cobra.Command {
-	var agency, status, profile, after string
-	c := &cobra.Command{Use: "list", Short: "List certificates in the order of their serial numbers, a hundred at a time", Args: cobra.NoArgs}
-	flags := c.Flags()
-	flags.StringVar(&agency, "agency", "", "only certificates of the agency with this `ID`")
-	flags.StringVar(&status, "status", "", "only certificates with this `STATUS`")
-	flags.StringVar(&profile, "profile", "", "only certificates of this `PROFILE`")
-	flags.StringVar(&after, "after", "", "begin after this `SERIAL`")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		a, err := f.connect(e, scopeCA)
-		if err != nil {
-			return err
-		}
-		q := url.Values{"agency": {agency}, "status": {status}, "profile": {profile}, "after": {after}}
-		b, err := a.call(c.Context(), request{method: "GET", path: pathCertificates + "?" + q.Encode()})
-		if err != nil {
-			return err
-		}
-		var view struct {
-			Certificates []certificateView `json:"certificates"`
-		}
-		return e.show(answer{b, f.json}, &view, func(w io.Writer) {
-			var rows [][]string
-			for _, v := range view.Certificates {
-				rows = append(rows, []string{v.Serial, v.Issuer, v.Profile, v.Agency, v.Status, stamp(v.NotAfter), v.Subject})
-			}
-			table(w, []string{"SERIAL", "ISSUER", "PROFILE", "AGENCY", "STATUS", "UNTIL", "SUBJECT"}, rows)
-		})
-	}
-	return c
 }
 
 // newCAShow returns the command ca show.

@@ -15,7 +15,6 @@ CREATE TABLE ca_status_keys (
 -- that does not know this column too.
 ALTER TABLE ca_certificates ADD COLUMN name TEXT COLLATE "C";
 CREATE INDEX ca_certificates_name ON ca_certificates (name, serial);
-CREATE INDEX ca_certificates_unnamed ON ca_certificates (serial) WHERE name IS NULL;
 CREATE INDEX ca_certificates_end ON ca_certificates (not_after, serial);
 CREATE INDEX ca_certificates_profile ON ca_certificates (profile, serial);
 CREATE INDEX ca_certificates_out ON ca_certificates (status, serial) WHERE status IN ('revoked', 'abandoned');
@@ -33,7 +32,6 @@ DROP TABLE ca_name_parts;
 DROP INDEX ca_certificates_out;
 DROP INDEX ca_certificates_profile;
 DROP INDEX ca_certificates_end;
-DROP INDEX ca_certificates_unnamed;
 DROP INDEX ca_certificates_name;
 ALTER TABLE ca_certificates DROP COLUMN name;
 DROP TABLE ca_status_keys;
