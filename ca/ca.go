@@ -61,6 +61,8 @@ type Options struct {
 	OCSPCache    int           // answers in memory; 0 means 65536, about 80 MB
 	OCSPFresh    int           // answers a second that are signed for one client: with a nonce, or "unknown"; 0 means 200 of each
 
+	CheckEvery time.Duration // how often Run checks what is published; 0 means never
+
 	Now        func() time.Time      // nil means time.Now
 	Logger     *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil: metrics are not registered
@@ -83,6 +85,8 @@ type CA struct {
 	random   io.Reader
 	linter   *lint.Linter
 
+	checkEvery time.Duration
+
 	plan    Ceremony
 	roots   atomic.Pointer[roots]
 	issuers map[string]Issuer
@@ -90,6 +94,7 @@ type CA struct {
 	jobs   sync.Map // *x509.CertificateRequest → *job, while it is being issued
 	shards shards
 	ocsp   *responder
+	checks checks
 	kick   chan struct{} // a revocation waits for its CRL
 
 	mu      sync.Mutex         // guards signers
@@ -120,7 +125,7 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 			return nil, fmt.Errorf("open ca: %w", err)
 		}
 	}
-	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime,
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
 		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
 	c.setDefaults()
 	var err error
@@ -221,11 +226,14 @@ func (c *CA) Issuers() map[string]Issuer {
 }
 
 // Run publishes CRLs as they change or grow old, renews the city's own
-// certificates and marks abandoned intents, until ctx ends. Any number of replicas
+// certificates, marks abandoned intents and checks what is published, until ctx ends. Any number of replicas
 // may run it.
 func (c *CA) Run(ctx context.Context) error {
 	const poll, slow = 2 * time.Second, time.Minute
 	changed := c.db.Watch(ctx, rootTopic)
+	var checking sync.WaitGroup
+	defer checking.Wait()
+	checking.Go(func() { c.runChecks(ctx) })
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	var last time.Time

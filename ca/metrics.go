@@ -18,6 +18,7 @@ type metrics struct {
 	released prometheus.Counter
 	crls     prometheus.Counter
 
+	problems   prometheus.Gauge
 	expiring   *prometheus.GaugeVec
 	expiringAt time.Time // of the last count; Run's alone
 }
@@ -30,6 +31,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		revoked:  prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_revoked_total", Help: "Certificates revoked or held."}),
 		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_released_total", Help: "Certificates whose hold was taken back."}),
 		crls:     prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_crls_total", Help: "CRLs published."}),
+		problems: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_ca_published_problems",
+			Help: "Problems that the last check of the published certificates, CRLs and OCSP answers found, if this replica made it."}),
 		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "signet_ca_expiring",
 			Help: "Certificates in force that expire soon, by profile and within what time."}, []string{"profile", "within"}),
 	}
@@ -37,7 +40,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	return m, errors.Join(reg.Register(m.issued), reg.Register(m.revoked), reg.Register(m.released), reg.Register(m.crls),
-		reg.Register(m.expiring))
+		reg.Register(m.expiring), reg.Register(m.problems))
 }
 
 // count counts one request. An unknown profile is not a label.

@@ -1,0 +1,240 @@
+package ca_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/testkit"
+)
+
+// between serves what a CA publishes, and lets a test change it on the way.
+type between struct {
+	*httptest.Server
+	change func(r *http.Request, w http.ResponseWriter, answer *httptest.ResponseRecorder) (done bool)
+}
+
+func serveBetween(t *testing.T, a *ca.CA) *between {
+	mux := http.NewServeMux()
+	a.MountPublic(mux)
+	b := &between{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := httptest.NewRecorder()
+		a.KeepSlashes(mux).ServeHTTP(answer, r)
+		if b.change != nil && b.change(r, w, answer) {
+			return
+		}
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		_, _ = io.Copy(w, answer.Body)
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+// replaced is a change of the answers whose path ends so.
+func replaced(suffix string, body func(old []byte) []byte) func(*http.Request, http.ResponseWriter, *httptest.ResponseRecorder) bool {
+	return func(r *http.Request, _ http.ResponseWriter, answer *httptest.ResponseRecorder) bool {
+		if strings.HasSuffix(r.URL.Path, suffix) && answer.Code == 200 {
+			answer.Body = bytes.NewBuffer(body(bytes.Clone(answer.Body.Bytes())))
+			answer.Header().Del("Content-Length")
+		}
+		return false
+	}
+}
+
+func (c *city) check(t testing.TB, s *between) (ca.Published, string) {
+	t.Helper()
+	p, err := c.CheckPublished(t.Context(), ca.CheckOptions{URL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, one := range p.Problems {
+		lines = append(lines, one.Where+": "+one.Detail)
+	}
+	return p, strings.Join(lines, "\n")
+}
+
+func TestCheckPublished(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		good, held, dead := c.issue(t, request(t)), c.issue(t, request(t)), c.issue(t, request(t))
+		for serial, reason := range map[string]ca.Reason{held.Serial: ca.CertificateHold, dead.Serial: ca.AACompromise} {
+			if err := c.Revoke(t.Context(), serial, reason, actor); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.publish(t)
+		s := serveBetween(t, c.CA)
+		p, problems := c.check(t, s)
+		if problems != "" || p.CRLs != 4 || p.Certificates != 8 || p.Answers < 3 {
+			t.Fatalf("%+v", p)
+		}
+		// What changed a moment ago may be on its way, both ways; later it must be there.
+		if err := c.Revoke(t.Context(), good.Serial, ca.KeyCompromise, actor); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Release(t.Context(), held.Serial, actor, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, problems := c.check(t, s); problems != "" {
+			t.Errorf("at once: %s", problems)
+		}
+		c.clock.advance(3 * time.Minute)
+		_, problems = c.check(t, s)
+		for _, want := range []string{"does not list " + good.Serial, "lists " + held.Serial} {
+			if !strings.Contains(problems, want) {
+				t.Errorf("no problem %q in\n%s", want, problems)
+			}
+		}
+		c.publish(t)
+		if _, problems := c.check(t, s); problems != "" {
+			t.Errorf("once it is published: %s", problems)
+		}
+		c.clock.advance(25 * time.Hour)
+		if _, problems := c.check(t, s); strings.Count(problems, "is not in force") < 3 {
+			t.Errorf("no CRL is too old:\n%s", problems)
+		}
+	})
+}
+
+// TestCheckPublishedFinds changes one thing on the way at a time.
+func TestCheckPublishedFinds(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	cert, dead := c.issue(t, request(t)), c.issue(t, request(t))
+	c.publish(t)
+	old, _, err := c.CRL(t.Context(), "city", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := c.CRL(t.Context(), "donghu", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Revoke(t.Context(), dead.Serial, ca.Superseded, actor); err != nil {
+		t.Fatal(err)
+	}
+	c.publish(t)
+	c.clock.advance(3 * time.Minute)
+	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
+	status := func(code int) func(*http.Request, http.ResponseWriter, *httptest.ResponseRecorder) bool {
+		return func(r *http.Request, w http.ResponseWriter, _ *httptest.ResponseRecorder) bool {
+			w.Header().Set("Location", "http://127.0.0.1:1/elsewhere")
+			w.WriteHeader(code)
+			return true
+		}
+	}
+	for _, tt := range []struct {
+		name, want string
+		change     func(*http.Request, http.ResponseWriter, *httptest.ResponseRecorder) bool
+	}{
+		{"an older CRL", "has number 1, and 2 was published", replaced("/city/crl/1.crl", func([]byte) []byte { return old })},
+		{"a missing entry", "does not list " + dead.Serial, replaced("/city/crl/1.crl", func([]byte) []byte { return old })},
+		{"another CA's CRL", "is not signed by its CA", replaced("/city/crl/1.crl", func([]byte) []byte { return other })},
+		{"a changed signature", "is not signed by its CA", replaced("/donghu/crl/1.crl", flip)},
+		{"no CRL", "is no CRL", replaced("/xishan/crl/1.crl", func([]byte) []byte { return []byte("<html>") })},
+		{"the root's CRL cut", "is no CRL", replaced("/root/crl/1.crl", func(b []byte) []byte { return b[:len(b)-1] })},
+		{"another CA's certificate", "is another certificate than", replaced("/city/ca.crt", func([]byte) []byte { return c.result.Issuers["donghu"] })},
+		{"another root", "is another certificate than", replaced("/root/ca.crt", func([]byte) []byte { return c.result.Issuers["donghu"] })},
+		{"an answer without a signature", "gives no answer about", replaced("/city/ocsp", func([]byte) []byte { return []byte{0x30, 3, 0x0a, 1, 6} })},
+		{"an answer changed", "gives no answer about", replaced("/city/ocsp", func(b []byte) []byte { return bytes.Replace(b, []byte("Z\x18\x0f"), []byte("Z\x18\x0e"), 1)[:len(b)-1] })},
+		{"nothing there", "cannot be fetched: status 404", status(404)},
+		{"broken", "cannot be fetched: status 500", status(500)},
+		{"a redirect", "cannot be fetched: status 302", status(302)},
+		{"a type that clients do not read", "its type is not application/pkix-crl", func(_ *http.Request, _ http.ResponseWriter, a *httptest.ResponseRecorder) bool {
+			a.Header().Set("Content-Type", "text/plain")
+			return false
+		}},
+		{"without end", "more than 4194304 bytes", replaced("/city/crl/1.crl", func([]byte) []byte { return make([]byte, 5<<20) })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := serveBetween(t, c.CA)
+			if _, problems := c.check(t, s); problems != "" {
+				t.Fatalf("before: %s", problems)
+			}
+			s.change = tt.change
+			if _, problems := c.check(t, s); !strings.Contains(problems, tt.want) {
+				t.Errorf("want %q:\n%s", tt.want, problems)
+			}
+		})
+	}
+	t.Run("OCSP against the register", func(t *testing.T) {
+		s := serveBetween(t, c.CA)
+		if _, problems := c.check(t, s); problems != "" { // and answers are in memory
+			t.Fatal(problems)
+		}
+		c.exec(t, `UPDATE ca_certificates SET status = 'revoked', reason = 4 WHERE serial = $1`, cert.Serial) // in silence
+		_, problems := c.check(t, s)
+		for _, want := range []string{"says otherwise about " + cert.Serial + " than the register", "does not list " + cert.Serial} {
+			if !strings.Contains(problems, want) {
+				t.Errorf("want %q:\n%s", want, problems)
+			}
+		}
+	})
+	t.Run("nobody there", func(t *testing.T) {
+		p, err := c.CheckPublished(t.Context(), ca.CheckOptions{URL: "http://127.0.0.1:1"})
+		if err != nil || len(p.Problems) < p.CRLs+p.Certificates || !strings.Contains(p.Problems[0].Detail, "no answer") {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+	t.Run("another root is pinned", func(t *testing.T) {
+		s := serveBetween(t, c.CA)
+		p, err := c.CheckPublished(t.Context(), ca.CheckOptions{URL: s.URL, Root: parse(t, c.result.Issuers["city"])})
+		if err != nil || !slices.ContainsFunc(p.Problems, func(p ca.Problem) bool { return strings.HasSuffix(p.Where, "/ca/root/ca.crt") }) {
+			t.Errorf("%+v, %v", p, err)
+		}
+	})
+}
+
+// TestRunChecks: on one of two replicas, and the metric says what was found.
+func TestRunChecks(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		c.publish(t)
+		reg := prometheus.NewRegistry()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		// Nobody listens at the base address that this city names.
+		a := c.open(t, func(o *ca.Options) {
+			o.Registerer, o.CheckEvery, o.BaseURL = reg, 100*time.Millisecond, "http://127.0.0.1:1"
+		})
+		go func() { done <- a.Run(ctx) }()
+		defer func() { stop(); <-done }()
+		for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+			if n := gauge(t, reg, "signet_ca_published_problems"); n >= 8 {
+				return
+			} else if time.Since(began) > 60*time.Second {
+				t.Fatalf("%v problems", n)
+			}
+		}
+	})
+}
+
+func gauge(t testing.TB, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatal(fmt.Errorf("no metric %s", name))
+	return 0
+}
