@@ -25,6 +25,8 @@ look() {
 	need "zbar-tools" zbarimg
 	need "softhsm2" softhsm2-util
 	need "openssl" openssl
+	need "gnutls-bin" certtool
+	need "curl" curl
 	need "util-linux" unshare
 	if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
 		missing+=("chromium")
