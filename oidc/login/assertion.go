@@ -38,6 +38,8 @@ type assertion struct {
 	Signature         base64url `json:"signature"`
 	UserHandle        base64url `json:"user_handle"`
 	Next              string    `json:"next"`
+	ACR               string    `json:"acr,omitzero"`   // the level that the page was asked for
+	Again             bool      `json:"again,omitzero"` // whoever is signed in proves themselves again
 }
 
 func (s *Service) beginAssertion(w http.ResponseWriter, r *http.Request) error {
@@ -56,16 +58,20 @@ func (s *Service) finishAssertion(w http.ResponseWriter, r *http.Request) error 
 	if err := web.DecodeJSON(w, r, maxBody, &a); err != nil {
 		return err
 	}
-	cookie, err := s.signInByPasskey(r.Context(), a, cookieHash(r, browserCookie), cookieHash(r, sessionCookie))
+	page := newSignInPage(localNext(a.Next), a.ACR, a.Again)
+	cookie, err := s.signInByPasskey(r.Context(), a, cookieHash(r, browserCookie), visitOf(r, a.Again))
+	if errors.Is(err, errOther) { // the page says so, in words that the script does not have
+		return web.WriteJSON(w, http.StatusOK, map[string]string{"next": page.address("problem", "other")})
+	}
 	if err != nil {
 		return err
 	}
 	setCookie(w, sessionCookie, cookie, 0)
-	return web.WriteJSON(w, http.StatusOK, map[string]string{"next": localNext(a.Next)})
+	return web.WriteJSON(w, http.StatusOK, map[string]string{"next": page.Next})
 }
 
 // signInByPasskey begins a session for the owner of the passkey that made a.
-func (s *Service) signInByPasskey(ctx context.Context, a assertion, browser, old []byte) (cookie string, err error) {
+func (s *Service) signInByPasskey(ctx context.Context, a assertion, browser []byte, v visit) (cookie string, err error) {
 	parsed, err := a.parse()
 	if err != nil {
 		s.metrics.refused(methodPasskey, reasonAssertion)
@@ -88,7 +94,7 @@ func (s *Service) signInByPasskey(ctx context.Context, a assertion, browser, old
 	if used.Authenticator.CloneWarning {
 		return "", s.refuseCopy(ctx, known)
 	}
-	cookie, err = s.begin(ctx, passkeyProof(known, used, s.o.Now()), old)
+	cookie, err = s.begin(ctx, passkeyProof(known, used, s.o.Now()), v)
 	if err == nil && cookie == "" {
 		s.metrics.refused(methodPasskey, reasonCounter)
 		err = errAssertion
@@ -155,13 +161,11 @@ func (s *Service) refuseCopy(ctx context.Context, c *credential) error {
 // passkeyProof is a person proved by a passkey. Its counter moves by
 // compare-and-swap, so of two answers at once with the same count one is refused.
 func passkeyProof(known *credential, used *webauthn.Credential, now time.Time) proof {
-	// A passkey that its provider synchronizes is software to whoever relies on
-	// it (RFC 8176 section 2).
-	key := "hwk"
+	by := byDevicePasskey
 	if known.backupEligible {
-		key = "swk"
+		by = bySyncedPasskey
 	}
-	return proof{person: known.person, method: methodPasskey, acr: ACRPhishingResistant, amr: []string{key, "user", "mfa"},
+	return proof{person: known.person, method: by,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
 			n, err := affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET sign_count = $3, backed_up = $4, used = $5 WHERE id = $1 AND sign_count = $2`,
 				known.id, int64(known.signCount), int64(used.Authenticator.SignCount), number(used.Flags.BackupState), db.Micros(now)))

@@ -13,8 +13,9 @@
 // the last used time step, challenges of WebAuthn by their deletion.
 //
 // A session is 256 random bits in a cookie, of which the database has the hash. It
-// ends after 30 minutes without use, after 12 hours, and when its person signs out
-// or signs in again with that browser.
+// ends after 30 minutes without use, after 12 hours, and when its person signs out or
+// another one signs in with that browser. Whoever proves themselves again goes on with
+// their session, whose level and time are those of the newest proof.
 //
 // Tries are bounded per account and address, per account and per address, in the
 // memory of each replica: see limit.go. Nobody is locked out for good, and passkeys

@@ -24,7 +24,7 @@ func TestPages(t *testing.T) {
 
 func signInFixtures() []testkit.Fixture {
 	page := func(change func(p *signInPage)) web.Page {
-		p := newSignInPage("/wallet")
+		p := newSignInPage("/wallet", "", false)
 		p.Passkeys = true
 		change(p)
 		return web.Page{Template: "login", Title: web.Text{ZH: "登录", EN: "Sign in"}, Data: p, Wrong: p.Form.Wrong()}
@@ -34,6 +34,10 @@ func signInFixtures() []testkit.Fixture {
 		{Name: "login", Page: page(func(*signInPage) {})},
 		{Name: "login-no-passkeys", Page: page(func(p *signInPage) { p.Passkeys = false })},
 		{Name: "login-again", Identity: wang, Page: page(func(p *signInPage) { p.Again = true })},
+		{Name: "login-passkey-only", Page: page(func(p *signInPage) { p.ACR, p.Only = ACRPhishingResistant, true })},
+		{Name: "login-passkey-only-again", Identity: wang, Page: page(func(p *signInPage) { p.ACR, p.Only, p.Again = ACRPhishingResistant, true, true })},
+		{Name: "login-passkey-none", Identity: wang, Page: page(func(p *signInPage) { p.ACR, p.Only, p.Again, p.None = ACRPhishingResistant, true, true, true })},
+		{Name: "login-other", Identity: wang, Page: page(func(p *signInPage) { p.Again = true; p.Form.BlameFault(errOther) })},
 		{Name: "login-missing", Page: page(func(p *signInPage) { p.blameMissing(map[string]string{}) })},
 		{Name: "login-wrong", Page: page(func(p *signInPage) {
 			p.Form.Field("username").Value = "wangxiaoming"

@@ -74,54 +74,99 @@ func setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
 		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
 }
 
+// visit is what a sign-in knows of the browser.
+type visit struct {
+	old  []byte // hash of the session's cookie that it sent, nil for none
+	same bool   // only the person of that session may sign in
+}
+
+func visitOf(r *http.Request, same bool) visit {
+	return visit{old: cookieHash(r, sessionCookie), same: same}
+}
+
 // proof is a person who has just been proved.
 type proof struct {
-	person, method, acr string
-	amr                 []string
+	person string
+	method method
 
 	// use uses up what works once, and reports false if somebody was faster.
 	use func(ctx context.Context, tx db.Tx) (bool, error)
 }
 
-// begin makes a session for a proved person and ends the one that the browser had
-// (old is its hash or nil), so that no session outlives a change of person and
-// none that somebody planted becomes theirs. It returns the new cookie, "" if the
-// proof was used already.
-func (s *Service) begin(ctx context.Context, p proof, old []byte) (cookie string, err error) {
+// errOther refuses somebody else where the person who is signed in was asked for.
+var errOther = web.Refuse(fault.Conflict, web.Text{ZH: "这不是当前登录的账户。如要换用其他账户，请选择“换用其他账户”。",
+	EN: "This is not the account that is signed in. To use another one, choose so below."})
+
+// begin signs a proved person in and returns the new cookie, "" if the proof was used
+// already. The session that the browser had goes on if it was theirs, under the new
+// cookie: what agencies' sites were given under it stays good when somebody proves
+// themselves again. Another person's ends, so that no session outlives a change of
+// person and none that somebody planted becomes theirs. It fails with errOther.
+func (s *Service) begin(ctx context.Context, p proof, v visit) (cookie string, err error) {
 	cookie, hash := newCookie()
-	id, now := db.NewID(), s.o.Now()
 	used := false
 	err = s.o.DB.Update(ctx, func(tx db.Tx) error {
+		old, err := s.readSession(ctx, tx, "hash", v.old)
+		if err != nil {
+			return err
+		}
+		if v.same && old != nil && old.person != p.person {
+			return errOther
+		}
 		used, err = p.use(ctx, tx)
 		if err != nil || !used {
 			return err
 		}
-		if err := s.end(ctx, tx, "hash", old); err != nil {
-			return err
+		if old != nil && old.person == p.person {
+			return s.goOn(ctx, tx, p, old, hash)
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO login_sessions (id, hash, person, acr, amr, auth_time, seen, expires)
-			VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`,
-			id, hash, p.person, p.acr, strings.Join(p.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)))
-		if err != nil {
-			return err
+		if v.old != nil {
+			if err := s.end(ctx, tx, "hash", v.old); err != nil {
+				return err
+			}
 		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + id,
-			Data: map[string]any{"method": p.method, "acr": p.acr}})
-		return err
+		return s.insertSession(ctx, tx, p, hash)
 	})
 	if err != nil || !used {
 		return "", err
 	}
-	s.metrics.signIns.WithLabelValues(p.method).Inc()
+	s.metrics.signIns.WithLabelValues(p.method.name).Inc()
 	return cookie, nil
+}
+
+func (s *Service) insertSession(ctx context.Context, tx db.Tx, p proof, hash []byte) error {
+	id, now := db.NewID(), s.o.Now()
+	_, err := tx.ExecContext(ctx, `INSERT INTO login_sessions (id, hash, person, acr, amr, auth_time, seen, expires)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`,
+		id, hash, p.person, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)))
+	if err != nil {
+		return err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + id,
+		Data: map[string]any{"method": p.method.name, "acr": p.method.acr}})
+	return err
+}
+
+// goOn gives a session a new cookie and says of it what the newest proof says, also
+// where that is less than before. It fails with ErrSession if it has ended meanwhile.
+func (s *Service) goOn(ctx context.Context, tx db.Tx, p proof, old *session, hash []byte) error {
+	now := s.o.Now()
+	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET hash = $2, acr = $3, amr = $4, auth_time = $5, seen = $5, expires = $6 WHERE id = $1`,
+		old.id, hash, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute))))
+	if err == nil && n == 0 {
+		err = ErrSession
+	}
+	if err != nil {
+		return err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + old.id,
+		Data: map[string]any{"method": p.method.name, "acr": p.method.acr, "again": true}})
+	return err
 }
 
 // end deletes the session whose column has that value, with its event. It is
 // harmless if there is none.
 func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any) error {
-	if b, ok := value.([]byte); ok && b == nil {
-		return nil
-	}
 	var id, person string
 	err := tx.QueryRowContext(ctx, `DELETE FROM login_sessions WHERE `+column+` = $1 RETURNING id, person`, value).Scan(&id, &person)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -153,17 +198,24 @@ func (s *Service) Live(ctx context.Context, session string) (bool, error) {
 	return found != nil, nil
 }
 
-// findSession returns the session in force whose column has that value, nil if
-// there is none.
-func (s *Service) findSession(ctx context.Context, column string, value any) (*session, error) {
+// findSession is readSession in a transaction of its own.
+func (s *Service) findSession(ctx context.Context, column string, value any) (found *session, err error) {
+	err = s.o.DB.Read(ctx, func(tx db.Tx) error {
+		found, err = s.readSession(ctx, tx, column, value)
+		return err
+	})
+	return found, err
+}
+
+// readSession returns the session in force whose column has that value, nil if there
+// is none.
+func (s *Service) readSession(ctx context.Context, tx db.Tx, column string, value any) (*session, error) {
 	var found session
 	var authTime, seen, chosen int64
 	now := s.o.Now()
-	err := s.o.DB.Read(ctx, func(tx db.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
-			WHERE `+column+` = $1 AND expires > $2 AND seen > $3`, value, db.Micros(now), db.Micros(now.Add(-idle))).
-			Scan(&found.id, &found.person, &found.acr, &found.amr, &authTime, &seen, &found.firm, &found.firmName, &chosen)
-	})
+	err := tx.QueryRowContext(ctx, `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
+		WHERE `+column+` = $1 AND expires > $2 AND seen > $3`, value, db.Micros(now), db.Micros(now.Add(-idle))).
+		Scan(&found.id, &found.person, &found.acr, &found.amr, &authTime, &seen, &found.firm, &found.firmName, &chosen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

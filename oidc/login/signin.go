@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ type credentials struct{ username, password, code string }
 
 // signInByPassword begins a session for the owner of the account. It fails with
 // errCredentials and *waitError.
-func (s *Service) signInByPassword(ctx context.Context, c credentials, address string, old []byte) (cookie string, err error) {
+func (s *Service) signInByPassword(ctx context.Context, c credentials, address string, v visit) (cookie string, err error) {
 	username := foldUsername(c.username)
 	back, wait := s.limits.try(keyOf(username), address, s.o.Now())
 	if wait > 0 {
@@ -40,7 +41,7 @@ func (s *Service) signInByPassword(ctx context.Context, c credentials, address s
 	}
 	p, err := s.prove(ctx, username, foldPassword(c.password), foldCode(c.code))
 	if err == nil {
-		cookie, err = s.begin(ctx, p, old)
+		cookie, err = s.begin(ctx, p, v)
 	}
 	switch {
 	case err == nil && cookie == "": // the code was used
@@ -102,7 +103,7 @@ func (s *Service) prove(ctx context.Context, username, password, code string) (p
 // passwordProof is a person proved by password and the code of a time step. A step
 // counts once, and none before it any more (RFC 6238 section 5.2).
 func passwordProof(a *account, step int64, renewed string) proof {
-	return proof{person: a.person, method: methodPassword, acr: ACRVerified, amr: []string{"pwd", "otp", "mfa"},
+	return proof{person: a.person, method: byPassword,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
 			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET totp_step = $3, password = $4
 				WHERE person = $1 AND password = $2 AND totp_step < $3`, a.person, a.password, step, renewed))
@@ -130,12 +131,15 @@ func keyOf(s string) [32]byte { return sha256.Sum256([]byte(s)) }
 type signInPage struct {
 	Form     web.Form
 	Next     string
-	Passkeys bool // the issuer's host can have them
-	Again    bool // somebody is signed in and proves themselves again
+	ACR      string // the level that was asked for, "" for any
+	Passkeys bool   // the issuer's host can have them
+	Again    bool   // somebody is signed in and proves themselves again
+	Only     bool   // nothing but a passkey reaches the level
+	None     bool   // whoever is signed in has no passkey
 }
 
-func newSignInPage(next string) *signInPage {
-	return &signInPage{Next: next, Form: web.Form{Fields: []web.Field{
+func newSignInPage(next, acr string, again bool) *signInPage {
+	return &signInPage{Next: next, ACR: asked(acr), Again: again, Form: web.Form{Fields: []web.Field{
 		{Name: "username", Label: web.Text{ZH: "用户名", EN: "Username"}, Autocomplete: "username webauthn", Required: true, MaxLength: 64},
 		{Name: "password", Label: web.Text{ZH: "密码", EN: "Password"}, Type: "password", Autocomplete: "current-password", Required: true, MaxLength: 256},
 		{Name: "otp", Label: web.Text{ZH: "动态验证码", EN: "Six-digit code"}, Hint: web.Text{ZH: "身份验证器应用中显示的6位数字", EN: "As your authenticator app shows it"},
@@ -154,20 +158,30 @@ func localNext(next string) string {
 	return web.LocalPath(next)
 }
 
+// showSignIn asks whoever is at the browser to prove themselves, unless they are
+// signed in and that does.
 func (s *Service) showSignIn(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	next, signedIn := localNext(q.Get("next")), web.IdentityOf(r.Context()) != nil
-	if signedIn && q.Get("reauth") != "1" {
-		http.Redirect(w, r, next, http.StatusSeeOther)
+	q, id := r.URL.Query(), web.IdentityOf(r.Context())
+	page := newSignInPage(localNext(q.Get("next")), q.Get("acr"), id != nil && q.Get("other") != "1")
+	if id != nil && q.Get("reauth") != "1" && q.Get("other") != "1" && (page.ACR == "" || reaches(id.ACR, page.ACR)) {
+		http.Redirect(w, r, page.Next, http.StatusSeeOther)
 		return nil
 	}
-	page := newSignInPage(next)
-	page.Again = signedIn
+	if q.Get("problem") == "other" && page.Again {
+		page.Form.BlameFault(errOther)
+	}
 	return s.renderSignIn(w, r, page, 0)
 }
 
 func (s *Service) renderSignIn(w http.ResponseWriter, r *http.Request, page *signInPage, status int) error {
-	page.Passkeys = s.passkeys != nil
+	page.Passkeys, page.Only = s.passkeys != nil, page.ACR != "" && !reaches(byPassword.acr, page.ACR)
+	if id := web.IdentityOf(r.Context()); id != nil && page.Only && page.Again {
+		list, err := s.passkeysOf(r.Context(), id.Person)
+		if err != nil {
+			return err
+		}
+		page.None = len(list) == 0
+	}
 	return s.pages.Render(w, r, web.Page{Template: "login", Title: web.Text{ZH: "登录", EN: "Sign in"}, Status: status, Data: page,
 		Wrong: page.Form.Wrong(), FormTo: s.o.FormTo(r.Context(), page.Next)})
 }
@@ -177,30 +191,57 @@ func (s *Service) takeSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := newSignInPage(localNext(form["next"]))
-	page.Again = web.IdentityOf(r.Context()) != nil
+	again := form["again"] != "" && web.IdentityOf(r.Context()) != nil
+	page := newSignInPage(localNext(form["next"]), form["acr"], again)
 	page.Form.Field("username").Value = form["username"]
 	page.blameMissing(form)
 	if page.Form.Wrong() {
 		return s.renderSignIn(w, r, page, http.StatusBadRequest)
 	}
-	cookie, err := s.signInByPassword(r.Context(), credentials{form["username"], form["password"], form["otp"]},
-		addressOf(r), cookieHash(r, sessionCookie))
+	cookie, err := s.signInByPassword(r.Context(), credentials{form["username"], form["password"], form["otp"]}, addressOf(r), visitOf(r, again))
+	if err != nil {
+		return s.refuseSignIn(w, r, page, err)
+	}
+	setCookie(w, sessionCookie, cookie, 0)
+	http.Redirect(w, r, page.after(byPassword), http.StatusSeeOther)
+	return nil
+}
+
+// after returns where somebody goes who has proved themselves by m: on, or back to
+// this page if that does not reach the level that was asked for. The page then says
+// what does.
+func (p *signInPage) after(m method) string {
+	if p.ACR == "" || reaches(m.acr, p.ACR) {
+		return p.Next
+	}
+	return p.address()
+}
+
+// address returns where whoever is signed in is asked the same again, with more
+// parameters.
+func (p *signInPage) address(more ...string) string {
+	q := url.Values{"reauth": {"1"}, "next": {p.Next}}
+	if p.ACR != "" {
+		q.Set("acr", p.ACR)
+	}
+	for i := 0; i < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return "/login?" + q.Encode()
+}
+
+// refuseSignIn shows the form again with what was wrong.
+func (s *Service) refuseSignIn(w http.ResponseWriter, r *http.Request, page *signInPage, err error) error {
 	if tooSoon, ok := errors.AsType[*waitError](err); ok {
 		seconds := int(math.Ceil(tooSoon.wait.Seconds()))
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		page.Form.Problems = append(page.Form.Problems, tooMany(seconds))
 		return s.renderSignIn(w, r, page, http.StatusTooManyRequests)
 	}
-	if errors.Is(err, errCredentials) && page.Form.BlameFault(err) {
+	if (errors.Is(err, errCredentials) || errors.Is(err, errOther)) && page.Form.BlameFault(err) {
 		return s.renderSignIn(w, r, page, http.StatusBadRequest)
 	}
-	if err != nil {
-		return err
-	}
-	setCookie(w, sessionCookie, cookie, 0)
-	http.Redirect(w, r, page.Next, http.StatusSeeOther)
-	return nil
+	return err
 }
 
 func tooMany(seconds int) web.Text {

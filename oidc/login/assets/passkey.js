@@ -46,7 +46,8 @@
     try {
       const done = await call(box.dataset.finish, { id: encode(found.rawId), client_data: encode(found.response.clientDataJSON),
         authenticator_data: encode(found.response.authenticatorData), signature: encode(found.response.signature),
-        user_handle: encode(found.response.userHandle), next: box.dataset.next });
+        user_handle: encode(found.response.userHandle), next: box.dataset.next,
+        acr: box.dataset.acr || "", again: box.dataset.again === "1" });
       location.assign(done.next);
     } catch (e) {
       proving = false;
