@@ -36,3 +36,18 @@ func (s *Service) Prove(ctx context.Context, username, password, code string) er
 	_, err := s.prove(ctx, username, password, code)
 	return err
 }
+
+// Queries that must stay cheap while ten million rows wait to be swept.
+const (
+	FindSessionQuery = findSessionQuery
+	SweepStep        = sweepStep
+)
+
+// SweepQueries returns the queries of the sweeper by what they delete.
+func SweepQueries() map[string]string {
+	m := map[string]string{}
+	for _, q := range sweeps {
+		m[q.what] = q.query
+	}
+	return m
+}

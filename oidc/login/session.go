@@ -198,6 +198,10 @@ func (s *Service) Live(ctx context.Context, session string) (bool, error) {
 	return found != nil, nil
 }
 
+// findSessionQuery finds a session in force by one of its columns.
+const findSessionQuery = `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
+	WHERE %s = $1 AND expires > $2 AND seen > $3`
+
 // findSession is readSession in a transaction of its own.
 func (s *Service) findSession(ctx context.Context, column string, value any) (found *session, err error) {
 	err = s.o.DB.Read(ctx, func(tx db.Tx) error {
@@ -213,8 +217,7 @@ func (s *Service) readSession(ctx context.Context, tx db.Tx, column string, valu
 	var found session
 	var authTime, seen, chosen int64
 	now := s.o.Now()
-	err := tx.QueryRowContext(ctx, `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
-		WHERE `+column+` = $1 AND expires > $2 AND seen > $3`, value, db.Micros(now), db.Micros(now.Add(-idle))).
+	err := tx.QueryRowContext(ctx, fmt.Sprintf(findSessionQuery, column), value, db.Micros(now), db.Micros(now.Add(-idle))).
 		Scan(&found.id, &found.person, &found.acr, &found.amr, &authTime, &seen, &found.firm, &found.firmName, &chosen)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
