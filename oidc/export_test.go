@@ -44,6 +44,9 @@ func Fixtures(site *web.Site) (*web.Pages, []Fixture, error) {
 		{"consent-firm", acting, page(func(d *consentPage) { d.Firm, d.ActsFor = true, acting.FirmName })},
 		{"consent-choose", id, page(ask(2, nil))},
 		{"consent-choose-many", id, page(ask(9, nil))},
+		{"endsession", id, logoutAsk(logoutPage{Client: "食品经营许可网上办理", ClientID: "permits", Redirect: "http://127.0.0.1:9001/bye", State: "s", Key: "k"})},
+		{"endsession-nobody", id, logoutAsk(logoutPage{Key: "k"})},
+		{"endsession-done", nil, logoutDone()},
 		{"consent-problem", id, page(ask(2, &choiceError{"", web.Text{ZH: "请选择以谁的身份办理", EN: "Choose whom you act for"}}))},
 	}, err
 }

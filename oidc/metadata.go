@@ -18,6 +18,7 @@ type metadata struct {
 	Revocation    string   `json:"revocation_endpoint,omitzero"`
 	Introspection string   `json:"introspection_endpoint"`
 	Push          string   `json:"pushed_authorization_request_endpoint,omitzero"` // RFC 9126 section 5
+	Logout        string   `json:"end_session_endpoint,omitzero"`
 	JWKS          string   `json:"jwks_uri"`
 	Scopes        []string `json:"scopes_supported,omitempty"`
 	ResponseTypes []string `json:"response_types_supported"`
@@ -49,6 +50,8 @@ type metadata struct {
 	ClaimsParameter *bool    `json:"claims_parameter_supported,omitempty"`
 	RequestObject   *bool    `json:"request_parameter_supported,omitempty"`
 	RequestURI      *bool    `json:"request_uri_parameter_supported,omitempty"` // true if absent
+	Backchannel     *bool    `json:"backchannel_logout_supported,omitempty"`
+	BackchannelSID  *bool    `json:"backchannel_logout_session_supported,omitempty"`
 }
 
 func (p *Provider) newMetadata() ([]byte, error) {
@@ -78,6 +81,12 @@ func (p *Provider) newMetadata() ([]byte, error) {
 		m.Push, m.MustPush, m.RevocationAlgs, m.ACRs = o.Issuer+pushPath, &no, algs, p.levels()
 		m.IssInResponse, m.ClaimsParameter, m.RequestObject, m.RequestURI = &yes, &yes, &no, &no
 		m.IDTokenKeyAlgs, m.IDTokenEncs, m.UserinfoKeyAlgs, m.UserinfoEncs = keyAlgs, contentEncs, keyAlgs, contentEncs
+		if o.SignOut != nil {
+			m.Logout = o.Issuer + logoutPath
+		}
+		if o.Queue != nil {
+			m.Backchannel, m.BackchannelSID = &yes, &yes
+		}
 	}
 	return json.Marshal(m)
 }

@@ -10,6 +10,7 @@ type metrics struct {
 	requests *prometheus.CounterVec // outcome
 	infos    *prometheus.CounterVec // result
 	ends     *prometheus.CounterVec // reason
+	logouts  *prometheus.CounterVec // result
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -27,8 +28,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		ends: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_oidc_grants_ended_total",
 			Help: "Grants that ended before their time, by reason."}, []string{"reason"}),
 	}
+	m.logouts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_oidc_logout_notices_total",
+		Help: "Tries to tell a site that a session has ended, by result."}, []string{"result"})
 	if r != nil {
-		r.MustRegister(m.tokens, m.refusals, m.checks, m.requests, m.infos, m.ends)
+		r.MustRegister(m.tokens, m.refusals, m.checks, m.requests, m.infos, m.ends, m.logouts)
 	}
 	return m
 }

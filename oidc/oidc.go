@@ -137,6 +137,11 @@ type Options struct {
 	Firms    Firms
 	Sessions Sessions
 
+	// SignOut ends a session; nil: clients cannot ask for that. Queue keeps messages
+	// that SendLogout is to send, in the transaction; nil: sites are not told.
+	SignOut func(ctx context.Context, session string) error
+	Queue   func(ctx context.Context, tx db.Tx, list []Notice) error
+
 	Assurance Assurance // nil: no level is known, and none can be asked for
 	NumberACR string    // the level below which userinfo does not tell the number of somebody's document; "" for none
 	Fetcher   Fetcher   // nil: clients' keys come with them, not by address
@@ -226,12 +231,15 @@ func checkIssuer(issuer string) error {
 	return errors.New("an issuer without https is for loopback hosts only")
 }
 
+// Foreign returns the patterns of the forms that other sites send here. They do
+// nothing that their GETs do not do.
+func Foreign() []string { return []string{"POST /oidc/authorize", "POST " + logoutPath} }
+
 // Mount adds the provider's addresses to mux: the token endpoint, the keys, the
 // two metadata documents and /oidc/v1/clients for tokens with scope "clients"; with a
 // site also those that people and their clients come to.
 //
-// POST /oidc/authorize is a form of another site, which whoever keeps such forms off
-// must let pass: it does nothing that its GET does not do.
+// Whoever keeps the forms of other sites off must let those of Foreign pass.
 func (p *Provider) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /oidc/token", http.HandlerFunc(p.serveToken))
 	mux.Handle("GET /oidc/jwks", web.Handler(p.serveJWKS, p.log))
@@ -250,4 +258,5 @@ func (p *Provider) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /oidc/userinfo", web.Handler(p.serveUserinfo, p.log))
 	mux.Handle("POST /oidc/userinfo", web.Handler(p.serveUserinfo, p.log))
 	mux.Handle("POST /oidc/revoke", http.HandlerFunc(p.serveRevoke))
+	p.mountLogout(mux)
 }

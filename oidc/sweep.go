@@ -53,5 +53,5 @@ func (p *Provider) Sweep(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return p.sweepVisits(ctx)
 }

@@ -250,12 +250,15 @@ func (c *City) openSignIn(o Options) (err error) {
 	}
 	c.Login, err = login.New(login.Options{DB: c.DB, Sealer: c.Ring, Registry: c.Registry, Site: c.Site, Issuer: c.Issuer,
 		FormTo: func(ctx context.Context, next string) string { return c.OIDC.FormTo(ctx, next) },
-		Now:    o.Now, Logger: o.Logger, Registerer: o.Metrics})
+		Ended: func(ctx context.Context, tx db.Tx, session string) error {
+			return c.OIDC.SessionEnded(ctx, tx, session)
+		},
+		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err
 	}
 	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
-		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Assurance: c.Login, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/obs"
 	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/oidc"
 )
 
 // Addresses are where a city listens, each host:port. Port 0 picks one.
@@ -119,7 +120,7 @@ func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
 
 // dress adds what every public request goes through.
 func (c *City) dress(h http.Handler) http.Handler {
-	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(c.CA.KeepSlashes(h), c.bodyBytes, c.Site.Stranger())))
+	return obs.Middleware(c.log, c.metrics, c.refuseNoText(web.Protect(c.CA.KeepSlashes(h), c.bodyBytes, c.Site.Stranger(), oidc.Foreign()...)))
 }
 
 // refuseNoText refuses an address that is no text: databases differ in whether

@@ -29,13 +29,17 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 // from another origin to change something, and sets the headers that keep a
 // browser from guessing types, framing, running or sending anything on. A
 // handler that serves pages replaces Content-Security-Policy by its own. Deny
-// answers what is refused; nil means a fault as Handler writes it.
-func Protect(next http.Handler, max int64, deny http.Handler) http.Handler {
+// answers what is refused; nil means a fault as Handler writes it. Pass names the
+// patterns, as a ServeMux has them, of forms that other sites are meant to send.
+func Protect(next http.Handler, max int64, deny http.Handler, pass ...string) http.Handler {
 	if deny == nil {
 		deny = Handler(func(http.ResponseWriter, *http.Request) error { return errStranger }, nil)
 	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(deny)
+	for _, pattern := range pass {
+		protection.AddInsecureBypassPattern(pattern)
+	}
 	checked := protection.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -48,6 +48,22 @@ func TestProtect(t *testing.T) {
 	}
 }
 
+// TestProtectPasses: a form that other sites are meant to send comes through, and
+// nothing beside it.
+func TestProtectPasses(t *testing.T) {
+	h := web.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), 8, nil, "POST /form")
+	for target, status := range map[string]int{"POST /form": 200, "POST /form/confirm": 403, "POST /": 403, "PUT /form": 403, "POST /Form": 403} {
+		method, path, _ := strings.Cut(target, " ")
+		r := httptest.NewRequest(method, "http://city.example"+path, nil)
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Errorf("%s: status %d, want %d", target, w.Code, status)
+		}
+	}
+}
+
 func TestServerBoundsHeaders(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

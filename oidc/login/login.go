@@ -64,6 +64,10 @@ type Options struct {
 	// (CSP form-action). Nil means none.
 	FormTo func(ctx context.Context, next string) string
 
+	// Ended is called in the transaction that ends a session, unless it ends by its
+	// age. Nil means nobody wants to know.
+	Ended func(ctx context.Context, tx db.Tx, session string) error
+
 	Now        func() time.Time      // nil means time.Now
 	Logger     *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil registers nowhere
@@ -91,6 +95,9 @@ func New(o Options) (*Service, error) {
 	}
 	if o.FormTo == nil {
 		o.FormTo = func(context.Context, string) string { return "" }
+	}
+	if o.Ended == nil {
+		o.Ended = func(context.Context, db.Tx, string) error { return nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -175,6 +175,9 @@ func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any) e
 	if err != nil {
 		return err
 	}
+	if err := s.o.Ended(ctx, tx, id); err != nil {
+		return err
+	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_out", Actor: "person:" + person, Object: "session:" + id})
 	return err
 }

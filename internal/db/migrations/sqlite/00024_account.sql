@@ -1,0 +1,40 @@
+-- +goose Up
+-- Which sites have signed a person in under a session and want to be told that it has ended. Grants go sooner:
+-- a site's own session outlives its tokens. A row goes when they are told, or with the session's age.
+CREATE TABLE oidc_visits (
+    session TEXT NOT NULL,
+    client  TEXT NOT NULL,
+    sub     TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (session, client)
+) STRICT;
+CREATE INDEX oidc_visits_by_expires ON oidc_visits (expires);
+
+-- Where a session is, coarsely: family of browser and system, and the network sealed.
+ALTER TABLE login_sessions ADD COLUMN browser TEXT NOT NULL DEFAULT '';
+ALTER TABLE login_sessions ADD COLUMN place BLOB;
+
+-- disabled: since when nobody signs in with the account. told: the newest entry of the history that its owner
+-- has been shown.
+ALTER TABLE login_accounts ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE login_accounts ADD COLUMN told TEXT NOT NULL DEFAULT '';
+
+-- What has happened to an account, for its owner: the newest hundred entries. The log keeps everything.
+CREATE TABLE login_history (
+    person  TEXT NOT NULL,
+    id      TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    kind    TEXT NOT NULL,
+    session TEXT NOT NULL,
+    browser TEXT NOT NULL,
+    place   BLOB,
+    PRIMARY KEY (person, id)
+) STRICT;
+
+-- +goose Down
+DROP TABLE login_history;
+ALTER TABLE login_accounts DROP COLUMN told;
+ALTER TABLE login_accounts DROP COLUMN disabled;
+ALTER TABLE login_sessions DROP COLUMN place;
+ALTER TABLE login_sessions DROP COLUMN browser;
+DROP TABLE oidc_visits;
