@@ -30,6 +30,7 @@ import (
 	"github.com/signet-city/signet/licenses/desk"
 	"github.com/signet-city/signet/licenses/wallet"
 	"github.com/signet-city/signet/oidc"
+	"github.com/signet-city/signet/oidc/account"
 	"github.com/signet-city/signet/oidc/login"
 	"github.com/signet-city/signet/verify/scanner"
 	bundle "github.com/signet-city/signet/verify/trust"
@@ -110,6 +111,7 @@ type City struct {
 	Site      *web.Site
 	Login     *login.Service
 	OIDC      *oidc.Provider
+	Account   *account.Service
 	Licenses  *licenses.Service
 	Desk      *desk.Service
 	Wallet    *wallet.Service
@@ -253,7 +255,7 @@ func (c *City) openSignIn(o Options) (err error) {
 		Ended: func(ctx context.Context, tx db.Tx, session string) error {
 			return c.OIDC.SessionEnded(ctx, tx, session)
 		},
-		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+		More: account.Links(), Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err
 	}
@@ -269,6 +271,9 @@ func (c *City) openPages(o Options) (err error) {
 		return err
 	}
 	if c.Wallet, err = wallet.New(wallet.Options{Licenses: c.Licenses, Registry: c.Registry, Site: c.Site, Now: o.Now, Logger: o.Logger}); err != nil {
+		return err
+	}
+	if c.Account, err = account.New(account.Options{Site: c.Site, Logins: c.Login, Consents: consents{c.OIDC}, Logger: o.Logger}); err != nil {
 		return err
 	}
 	c.home, err = newHome(c.Site, o.Demo)
@@ -351,6 +356,7 @@ func (c *City) Handler() http.Handler {
 	c.mountSecurity(mux)
 	c.Site.Mount(mux)
 	c.Login.Mount(mux)
+	c.Account.Mount(mux)
 	c.Desk.Mount(mux)
 	c.Console.Mount(mux)
 	c.Wallet.Mount(mux)

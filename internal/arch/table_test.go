@@ -17,7 +17,7 @@ var (
 )
 
 // services are the four contexts with their pages.
-var services = []string{"ca", "oidc", "oidc/login", "licenses", "licenses/desk", "licenses/wallet", "verify/scanner"}
+var services = []string{"ca", "oidc", "oidc/login", "oidc/account", "licenses", "licenses/desk", "licenses/wallet", "verify/scanner"}
 
 // table is the whole of who imports whom.
 var table = map[string]row{
@@ -45,6 +45,7 @@ var table = map[string]row{
 	"licenses": {imports: join(house, pure)},
 
 	"oidc/login":      {imports: house},
+	"oidc/account":    {imports: join(house, []string{"oidc/login"})},
 	"licenses/desk":   {imports: join(house, pure, []string{"licenses"})},
 	"licenses/wallet": {imports: join(house, pure, []string{"licenses"})},
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},

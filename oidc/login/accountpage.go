@@ -19,6 +19,14 @@ type accountPage struct {
 	Fresh    bool // passkeys may be changed
 	Desk     bool
 	Done     string // what has just been done: one of a few words
+	News     []Entry
+	More     []Link
+}
+
+// Link is a page that /account leads to besides its own.
+type Link struct {
+	Path  string
+	Label web.Text
 }
 
 const mostRadios = 12
@@ -43,6 +51,10 @@ func (s *Service) renderAccount(w http.ResponseWriter, r *http.Request, id *web.
 	page := &accountPage{Identity: id, Acting: acting, CanAct: len(firms) > 0, Passkeys: passkeys,
 		Allowed: s.passkeys != nil, Full: len(passkeys) >= maxPasskeys, Fresh: s.checkFresh(id) == nil,
 		Desk: len(id.Agencies(web.RoleClerk)) > 0, Done: r.URL.Query().Get("done")}
+	if page.News, err = s.News(r.Context(), id.Person, id.Session); err != nil {
+		return err
+	}
+	page.More = s.o.More
 	status := 0
 	if problem != nil {
 		if !page.Acting.BlameFault(problem) {
@@ -102,7 +114,7 @@ func (s *Service) findListed(r *http.Request, id *web.Identity) (listed, error) 
 			return p, nil
 		}
 	}
-	return listed{}, web.Refuse(fault.NotFound, web.Text{ZH: "没有这个通行密钥，可能已被移除。", EN: "There is no such passkey. It may have been removed."})
+	return listed{}, errPasskeyGone
 }
 
 // removePage is what remove.html sees.
@@ -112,8 +124,7 @@ type removePage struct {
 }
 
 func (s *Service) askRemove(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if s.checkFresh(id) != nil {
-		http.Redirect(w, r, "/login?reauth=1&next="+r.URL.EscapedPath(), http.StatusSeeOther)
+	if !s.fresh(w, r, id) {
 		return nil
 	}
 	p, err := s.findListed(r, id)
@@ -128,12 +139,29 @@ func (s *Service) askRemove(w http.ResponseWriter, r *http.Request, id *web.Iden
 }
 
 func (s *Service) takeRemove(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if err := s.checkFresh(id); err != nil {
+	if !s.fresh(w, r, id) {
+		return nil
+	}
+	b, err := s.changer(r, id)
+	if err != nil {
 		return err
 	}
-	if err := s.removePasskey(r.Context(), id.Person, r.PathValue("id")); err != nil {
+	if err := s.removePasskey(r.Context(), id.Person, r.PathValue("id"), b); err != nil {
 		return err
 	}
 	http.Redirect(w, r, "/account?done=passkey-removed", http.StatusSeeOther)
+	return nil
+}
+
+// takeSeen takes the news off the page.
+func (s *Service) takeSeen(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	if err := s.Seen(r.Context(), id.Person, form["entry"]); err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/account", http.StatusSeeOther)
 	return nil
 }

@@ -59,7 +59,11 @@ func (s *Service) finishAssertion(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	page := newSignInPage(localNext(a.Next), a.ACR, a.Again)
-	cookie, err := s.signInByPasskey(r.Context(), a, cookieHash(r, browserCookie), visitOf(r, a.Again))
+	v, err := s.visitOf(r, a.Again)
+	if err != nil {
+		return err
+	}
+	cookie, err := s.signInByPasskey(r.Context(), a, cookieHash(r, browserCookie), v)
 	if errors.Is(err, errOther) { // the page says so, in words that the script does not have
 		return web.WriteJSON(w, http.StatusOK, map[string]string{"next": page.address("problem", "other")})
 	}
@@ -167,7 +171,12 @@ func passkeyProof(known *credential, used *webauthn.Credential, now time.Time) p
 	}
 	return proof{person: known.person, method: by,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
-			n, err := affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET sign_count = $3, backed_up = $4, used = $5 WHERE id = $1 AND sign_count = $2`,
+			// The account's row is what Disable locks too.
+			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = 0 WHERE person = $1 AND disabled = 0`, known.person))
+			if err != nil || n == 0 {
+				return false, err
+			}
+			n, err = affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET sign_count = $3, backed_up = $4, used = $5 WHERE id = $1 AND sign_count = $2`,
 				known.id, int64(known.signCount), int64(used.Authenticator.SignCount), number(used.Flags.BackupState), db.Micros(now)))
 			return n == 1, err
 		}}

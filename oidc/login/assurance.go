@@ -23,14 +23,15 @@ type method struct {
 	name string
 	acr  string
 	amr  []string // RFC 8176 section 2
+	kind Kind     // in the history
 }
 
 // The methods. Both are of two factors. A passkey that its provider synchronizes is
 // software to whoever relies on it.
 var (
-	byPassword      = method{methodPassword, ACRVerified, []string{"pwd", "otp", "mfa"}}
-	byDevicePasskey = method{methodPasskey, ACRPhishingResistant, []string{"hwk", "user", "mfa"}}
-	bySyncedPasskey = method{methodPasskey, ACRPhishingResistant, []string{"swk", "user", "mfa"}}
+	byPassword      = method{methodPassword, ACRVerified, []string{"pwd", "otp", "mfa"}, SignedInByPassword}
+	byDevicePasskey = method{methodPasskey, ACRPhishingResistant, []string{"hwk", "user", "mfa"}, SignedInByPasskey}
+	bySyncedPasskey = method{methodPasskey, ACRPhishingResistant, []string{"swk", "user", "mfa"}, SignedInByPasskey}
 )
 
 // asked returns a level that a page was asked for, "" for none or for a text that is

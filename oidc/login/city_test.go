@@ -70,7 +70,8 @@ type city struct {
 	metrics  *prometheus.Registry
 	options  login.Options
 	people   int
-	firm     registry.Firm // with a legal representative who is nobody here
+	last     *login.Service // the replica that was started last
+	firm     registry.Firm  // with a legal representative who is nobody here
 	agency   registry.Agency
 }
 
@@ -135,7 +136,7 @@ func (c *city) replica(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
-	c.serve(t, listener)
+	c.last = c.serve(t, listener)
 	return fmt.Sprintf("http://localhost:%d", listener.Addr().(*net.TCPAddr).Port)
 }
 

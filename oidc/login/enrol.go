@@ -17,13 +17,13 @@ import (
 	"github.com/signet-city/signet/internal/web"
 )
 
-// fresh is how long after proving themselves a person may change their passkeys:
+// freshFor is how long after proving themselves a person may change their passkeys:
 // a session that somebody else finds open is not enough.
-const fresh = 15 * time.Minute
+const freshFor = 5 * time.Minute
 
 // errStale asks for the proof again.
-var errStale = web.Refuse(fault.Denied, web.Text{ZH: "距上次登录已超过15分钟。为保护您的账户，请重新登录后再试。",
-	EN: "You signed in more than 15 minutes ago. To protect your account, sign in again first."})
+var errStale = web.Refuse(fault.Denied, web.Text{ZH: "距上次登录已超过5分钟。为保护您的账户，请重新登录后再试。",
+	EN: "You signed in more than 5 minutes ago. To protect your account, sign in again first."})
 
 // enrolmentOptions is what the script asks an authenticator for a new passkey with.
 type enrolmentOptions struct {
@@ -59,7 +59,7 @@ func (s *Service) whoEnrols(r *http.Request) (*web.Identity, error) {
 }
 
 func (s *Service) checkFresh(id *web.Identity) error {
-	if s.o.Now().Sub(id.AuthTime) > fresh {
+	if s.o.Now().Sub(id.AuthTime) > freshFor {
 		return errStale
 	}
 	return nil
@@ -122,7 +122,11 @@ func (s *Service) finishEnrolment(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	if err := s.enrol(r.Context(), id.Person, e, cookieHash(r, sessionCookie), web.VisitorOf(r).Lang); err != nil {
+	b, err := s.changer(r, id)
+	if err != nil {
+		return err
+	}
+	if err := s.enrol(r.Context(), id.Person, e, b, web.VisitorOf(r).Lang); err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusCreated, map[string]string{"next": "/account?done=passkey-added"})
@@ -131,7 +135,7 @@ func (s *Service) finishEnrolment(w http.ResponseWriter, r *http.Request) error 
 // enrol adds the passkey that an authenticator has made for the person (WebAuthn
 // section 7.1). Attestation is not asked for: any authenticator that verifies its
 // user will do.
-func (s *Service) enrol(ctx context.Context, person string, e enrolment, browser []byte, lang web.Lang) error {
+func (s *Service) enrol(ctx context.Context, person string, e enrolment, b by, lang web.Lang) error {
 	e.Name = strings.TrimSpace(e.Name)
 	if e.Name != "" && !isPasskeyName(e.Name) {
 		return fault.InvalidInput("the passkey is not as it should be", fault.Problem{Path: "/name", Message: "has 1 to 40 visible characters"})
@@ -143,7 +147,7 @@ func (s *Service) enrol(ctx context.Context, person string, e enrolment, browser
 	if err != nil {
 		return invalid(err)
 	}
-	if err := s.useChallenge(ctx, parsed.Response.CollectedClientData.Challenge, browser, person); err != nil {
+	if err := s.useChallenge(ctx, parsed.Response.CollectedClientData.Challenge, b.visit.old, person); err != nil {
 		return err
 	}
 	handle, _, err := s.userHandle(ctx, person)
@@ -162,11 +166,11 @@ func (s *Service) enrol(ctx context.Context, person string, e enrolment, browser
 	}
 	c := credential{id: db.NewID(), person: person, credentialID: made.ID, publicKey: made.PublicKey, signCount: made.Authenticator.SignCount,
 		aaguid: made.Authenticator.AAGUID, backupEligible: made.Flags.BackupEligible, backedUp: made.Flags.BackupState}
-	return s.addEnrolled(ctx, c, e.Name, lang)
+	return s.addEnrolled(ctx, c, e.Name, b, lang)
 }
 
 // addEnrolled writes a new passkey under its name, or under a number.
-func (s *Service) addEnrolled(ctx context.Context, c credential, name string, lang web.Lang) error {
+func (s *Service) addEnrolled(ctx context.Context, c credential, name string, b by, lang web.Lang) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
 		c.name = name
 		if name == "" {
@@ -176,7 +180,10 @@ func (s *Service) addEnrolled(ctx context.Context, c credential, name string, la
 			}
 			c.name = fmt.Sprintf(web.Text{ZH: "通行密钥%d", EN: "Passkey %d"}.In(lang), have+1)
 		}
-		return s.insertPasskey(ctx, tx, "person:"+c.person, c)
+		if err := s.insertPasskey(ctx, tx, b.actor, c); err != nil {
+			return err
+		}
+		return s.remember(ctx, tx, c.person, PasskeyAdded, b)
 	})
 	if err != nil {
 		return fmt.Errorf("enrol passkey: %w", err)
@@ -230,15 +237,18 @@ func (s *Service) passkeysOf(ctx context.Context, person string) (list []listed,
 
 // removePasskey takes a passkey from its owner's account. Repeating it is
 // harmless: a passkey that is not theirs is none.
-func (s *Service) removePasskey(ctx context.Context, person, id string) error {
+func (s *Service) removePasskey(ctx context.Context, person, id string, b by) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
 		n, err := affected(tx.ExecContext(ctx, `DELETE FROM login_passkeys WHERE id = $1 AND person = $2`, id, person))
 		if err != nil || n == 0 {
 			return err
 		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.passkey.remove", Actor: "person:" + person, Object: "person:" + person,
+		_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.passkey.remove", Actor: b.actor, Object: "person:" + person,
 			Data: map[string]any{"passkey": id}})
-		return err
+		if err != nil {
+			return err
+		}
+		return s.remember(ctx, tx, person, PasskeyRemoved, b)
 	})
 	if err != nil {
 		return fmt.Errorf("remove passkey: %w", err)

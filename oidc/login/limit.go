@@ -133,18 +133,24 @@ func (l *limiter) makeRoom(now time.Time) {
 // addressOf returns whom a request's tries are counted for: an IPv4 address, or
 // the /64 of an IPv6 address, which is what one subscriber has.
 func addressOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
+	ip, ok := remote(r)
+	if !ok {
 		return "unknown"
 	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
+	if ip.Is6() {
 		if p, err := ip.Prefix(64); err == nil {
 			return p.String()
 		}
 	}
 	return ip.String()
+}
+
+// remote returns the address that a request comes from, false if it is none.
+func remote(r *http.Request) (netip.Addr, bool) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	ip, err := netip.ParseAddr(host)
+	return ip.Unmap().WithZone(""), err == nil
 }

@@ -17,6 +17,11 @@
 // another one signs in with that browser. Whoever proves themselves again goes on with
 // their session, whose level and time are those of the newest proof.
 //
+// An owner sees what happened to their account, and is told of changes that were made
+// elsewhere. Of a browser its family and system are kept, of an address its network,
+// sealed. Who changes what they sign in with must have proved themselves in the last
+// five minutes; another password or another key of codes ends their other sessions.
+//
 // Tries are bounded per account and address, per account and per address, in the
 // memory of each replica: see limit.go. Nobody is locked out for good, and passkeys
 // work meanwhile.
@@ -67,6 +72,8 @@ type Options struct {
 	// Ended is called in the transaction that ends a session, unless it ends by its
 	// age. Nil means nobody wants to know.
 	Ended func(ctx context.Context, tx db.Tx, session string) error
+
+	More []Link // what /account leads to besides its own
 
 	Now        func() time.Time      // nil means time.Now
 	Logger     *slog.Logger          // nil discards
@@ -142,9 +149,16 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /logout", s.pages.Handler(s.takeSignOut))
 	mux.Handle("GET /account", s.pages.SignedIn(s.showAccount))
 	mux.Handle("POST /account/acting", s.pages.SignedIn(s.takeActing))
+	mux.Handle("POST /account/seen", s.pages.SignedIn(s.takeSeen))
+	mux.Handle("GET /account/password", s.pages.SignedIn(s.showPassword))
+	mux.Handle("POST /account/password", s.pages.SignedIn(s.takePassword))
+	mux.Handle("GET /account/totp", s.pages.SignedIn(s.showTOTP))
+	mux.Handle("POST /account/totp", s.pages.SignedIn(s.takeTOTP))
 	if s.passkeys == nil {
 		return
 	}
+	mux.Handle("GET /account/passkeys/{id}/name", s.pages.SignedIn(s.askRename))
+	mux.Handle("POST /account/passkeys/{id}/name", s.pages.SignedIn(s.takeRename))
 	mux.Handle("GET /account/passkeys/{id}/remove", s.pages.SignedIn(s.askRemove))
 	mux.Handle("POST /account/passkeys/{id}/remove", s.pages.SignedIn(s.takeRemove))
 	mux.Handle("POST /login/passkey/begin", web.Handler(s.beginAssertion, s.log))

@@ -88,6 +88,17 @@ func accountFixtures() []testkit.Fixture {
 		{Name: "account-firm", Identity: clerk, Page: page(accountPage{Identity: clerk, Fresh: true, Desk: true, CanAct: true, Acting: firms(2, "91990101MA0000001T"), Done: "acting"})},
 		{Name: "account-wrong", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: wrong})},
 		{Name: "account-many-firms", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: selectable(firms(20, self))})},
+		{Name: "account-news", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, News: []Entry{{ID: "e2", At: at, Kind: PasskeyAdded, Browser: "Firefox, Windows"},
+			{ID: "e1", At: at, Kind: SignedOutByOffice}}, More: []Link{{"/account/sessions", web.Text{ZH: "登录记录", EN: "Where you are signed in"}}}})},
+		{Name: "password", Identity: wang, Page: passwordOf(newPasswordPage())},
+		{Name: "password-wrong", Identity: wang, Page: passwordOf(func() *passwordPage {
+			p := newPasswordPage()
+			p.Form.Blame("again", web.Text{ZH: "两次输入的密码不一致", EN: "The two passwords differ"})
+			return p
+		}())},
+		{Name: "totp", Identity: wang, Page: totpOf(totpPageOf(make([]byte, totpSize), "sealed"))},
+		{Name: "rename", Identity: wang, Page: renameOf("key", "我的手机", web.Text{})},
+		{Name: "rename-wrong", Identity: wang, Page: renameOf("key", "", web.Text{ZH: "名称应为1至40个可见字符", EN: "A name has 1 to 40 visible characters"})},
 		{Name: "remove", Identity: wang, Page: removeOf(removePage{Passkey: keys(1)[0]})},
 		{Name: "remove-last", Identity: wang, Page: removeOf(removePage{Passkey: keys(1)[0], Last: true})},
 	}

@@ -76,12 +76,15 @@ func setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
 
 // visit is what a sign-in knows of the browser.
 type visit struct {
-	old  []byte // hash of the session's cookie that it sent, nil for none
-	same bool   // only the person of that session may sign in
+	old     []byte // hash of the session's cookie that it sent, nil for none
+	same    bool   // only the person of that session may sign in
+	browser string // see browserName
+	place   []byte // its network, sealed
 }
 
-func visitOf(r *http.Request, same bool) visit {
-	return visit{old: cookieHash(r, sessionCookie), same: same}
+func (s *Service) visitOf(r *http.Request, same bool) (visit, error) {
+	place, err := s.sealPlace(r.Context(), networkOf(r))
+	return visit{cookieHash(r, sessionCookie), same, browserName(r.UserAgent()), place}, err
 }
 
 // proof is a person who has just been proved.
@@ -118,14 +121,14 @@ func (s *Service) begin(ctx context.Context, p proof, v visit) (cookie string, e
 			return err
 		}
 		if old != nil && old.person == p.person {
-			return s.goOn(ctx, tx, p, old, hash)
+			return s.goOn(ctx, tx, p, old, hash, v)
 		}
 		if v.old != nil {
-			if err := s.end(ctx, tx, "hash", v.old); err != nil {
+			if err := s.end(ctx, tx, "hash", v.old, ""); err != nil {
 				return err
 			}
 		}
-		return s.insertSession(ctx, tx, p, hash)
+		return s.insertSession(ctx, tx, p, hash, v)
 	})
 	if err != nil || !used {
 		return "", err
@@ -134,12 +137,15 @@ func (s *Service) begin(ctx context.Context, p proof, v visit) (cookie string, e
 	return cookie, nil
 }
 
-func (s *Service) insertSession(ctx context.Context, tx db.Tx, p proof, hash []byte) error {
+func (s *Service) insertSession(ctx context.Context, tx db.Tx, p proof, hash []byte, v visit) error {
 	id, now := db.NewID(), s.o.Now()
-	_, err := tx.ExecContext(ctx, `INSERT INTO login_sessions (id, hash, person, acr, amr, auth_time, seen, expires)
-		VALUES ($1, $2, $3, $4, $5, $6, $6, $7)`,
-		id, hash, p.person, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)))
+	_, err := tx.ExecContext(ctx, `INSERT INTO login_sessions (id, hash, person, acr, amr, auth_time, seen, expires, browser, place)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9)`,
+		id, hash, p.person, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)), v.browser, v.place)
 	if err != nil {
+		return err
+	}
+	if err := s.remember(ctx, tx, p.person, p.method.kind, by{session: id, visit: v}); err != nil {
 		return err
 	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + id,
@@ -149,14 +155,17 @@ func (s *Service) insertSession(ctx context.Context, tx db.Tx, p proof, hash []b
 
 // goOn gives a session a new cookie and says of it what the newest proof says, also
 // where that is less than before. It fails with ErrSession if it has ended meanwhile.
-func (s *Service) goOn(ctx context.Context, tx db.Tx, p proof, old *session, hash []byte) error {
+func (s *Service) goOn(ctx context.Context, tx db.Tx, p proof, old *session, hash []byte, v visit) error {
 	now := s.o.Now()
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET hash = $2, acr = $3, amr = $4, auth_time = $5, seen = $5, expires = $6 WHERE id = $1`,
-		old.id, hash, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute))))
+	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET hash = $2, acr = $3, amr = $4, auth_time = $5, seen = $5, expires = $6, browser = $7, place = $8
+		WHERE id = $1`, old.id, hash, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)), v.browser, v.place))
 	if err == nil && n == 0 {
 		err = ErrSession
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.remember(ctx, tx, p.person, p.method.kind, by{session: old.id, visit: v}); err != nil {
 		return err
 	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_in", Actor: "person:" + p.person, Object: "session:" + old.id,
@@ -164,9 +173,9 @@ func (s *Service) goOn(ctx context.Context, tx db.Tx, p proof, old *session, has
 	return err
 }
 
-// end deletes the session whose column has that value, with its event. It is
-// harmless if there is none.
-func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any) error {
+// end deletes the session whose column has that value, with its event, by actor, ""
+// for its person. It is harmless if there is none.
+func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any, actor string) error {
 	var id, person string
 	err := tx.QueryRowContext(ctx, `DELETE FROM login_sessions WHERE `+column+` = $1 RETURNING id, person`, value).Scan(&id, &person)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -178,14 +187,17 @@ func (s *Service) end(ctx context.Context, tx db.Tx, column string, value any) e
 	if err := s.o.Ended(ctx, tx, id); err != nil {
 		return err
 	}
-	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_out", Actor: "person:" + person, Object: "session:" + id})
+	if actor == "" {
+		actor = "person:" + person
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "login.sign_out", Actor: actor, Object: "session:" + id})
 	return err
 }
 
 // SignOut ends a session by the name that web.Identity gives it. Repeating it is
 // harmless.
 func (s *Service) SignOut(ctx context.Context, session string) error {
-	err := s.o.DB.Update(ctx, func(tx db.Tx) error { return s.end(ctx, tx, "id", session) })
+	err := s.o.DB.Update(ctx, func(tx db.Tx) error { return s.end(ctx, tx, "id", session, "") })
 	if err != nil {
 		return fmt.Errorf("sign out: %w", err)
 	}
@@ -297,4 +309,12 @@ func (s *Service) identity(ctx context.Context, found *session) (*web.Identity, 
 		}
 	}
 	return id, nil
+}
+
+// noRows returns missing for an error that says that there is no row.
+func noRows(err, missing error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return missing
+	}
+	return err
 }

@@ -106,7 +106,7 @@ func passwordProof(a *account, step int64, renewed string) proof {
 	return proof{person: a.person, method: byPassword,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
 			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET totp_step = $3, password = $4
-				WHERE person = $1 AND password = $2 AND totp_step < $3`, a.person, a.password, step, renewed))
+				WHERE person = $1 AND password = $2 AND totp_step < $3 AND disabled = 0`, a.person, a.password, step, renewed))
 			return n == 1, err
 		}}
 }
@@ -198,7 +198,11 @@ func (s *Service) takeSignIn(w http.ResponseWriter, r *http.Request) error {
 	if page.Form.Wrong() {
 		return s.renderSignIn(w, r, page, http.StatusBadRequest)
 	}
-	cookie, err := s.signInByPassword(r.Context(), credentials{form["username"], form["password"], form["otp"]}, addressOf(r), visitOf(r, again))
+	v, err := s.visitOf(r, again)
+	if err != nil {
+		return err
+	}
+	cookie, err := s.signInByPassword(r.Context(), credentials{form["username"], form["password"], form["otp"]}, addressOf(r), v)
 	if err != nil {
 		return s.refuseSignIn(w, r, page, err)
 	}
