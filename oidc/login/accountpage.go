@@ -124,7 +124,7 @@ type removePage struct {
 }
 
 func (s *Service) askRemove(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	p, err := s.findListed(r, id)
@@ -139,7 +139,7 @@ func (s *Service) askRemove(w http.ResponseWriter, r *http.Request, id *web.Iden
 }
 
 func (s *Service) takeRemove(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	b, err := s.changer(r, id)

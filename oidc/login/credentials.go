@@ -22,9 +22,9 @@ func (s *Service) changer(r *http.Request, id *web.Identity) (by, error) {
 	return by{actor: "person:" + id.Person, session: id.Session, visit: v}, err
 }
 
-// fresh answers with the way to sign in again, and reports false, if the person has
+// isFresh answers with the way to sign in again, and reports false, if the person has
 // proved themselves too long ago to change their account.
-func (s *Service) fresh(w http.ResponseWriter, r *http.Request, id *web.Identity) bool {
+func (s *Service) isFresh(w http.ResponseWriter, r *http.Request, id *web.Identity) bool {
 	if s.checkFresh(id) == nil {
 		return true
 	}
@@ -91,6 +91,16 @@ func newPasswordPage() *passwordPage {
 	}}}
 }
 
+// blamePassword says what is wrong with a new password.
+func blamePassword(f *web.Form, form map[string]string) {
+	switch {
+	case checkPassword(foldPassword(form["password"])) != nil:
+		f.Blame("password", web.Text{ZH: fmt.Sprintf("密码应为%d至%d个字符", minPassword, maxPassword), EN: fmt.Sprintf("A password has %d to %d characters", minPassword, maxPassword)})
+	case form["password"] != form["again"]:
+		f.Blame("again", web.Text{ZH: "两次输入的密码不一致", EN: "The two passwords differ"})
+	}
+}
+
 func passwordOf(p *passwordPage) web.Page {
 	page := web.Page{Template: "password", Title: web.Text{ZH: "更改密码", EN: "Change your password"}, Data: p, Wrong: p.Form.Wrong()}
 	if page.Wrong {
@@ -100,7 +110,7 @@ func passwordOf(p *passwordPage) web.Page {
 }
 
 func (s *Service) showPassword(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	return s.pages.Render(w, r, passwordOf(newPasswordPage()))
@@ -111,16 +121,11 @@ func (s *Service) takePassword(w http.ResponseWriter, r *http.Request, id *web.I
 	if err != nil {
 		return err
 	}
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	page := newPasswordPage()
-	switch {
-	case checkPassword(foldPassword(form["password"])) != nil:
-		page.Form.Blame("password", web.Text{ZH: fmt.Sprintf("密码应为%d至%d个字符", minPassword, maxPassword), EN: fmt.Sprintf("A password has %d to %d characters", minPassword, maxPassword)})
-	case form["password"] != form["again"]:
-		page.Form.Blame("again", web.Text{ZH: "两次输入的密码不一致", EN: "The two passwords differ"})
-	}
+	blamePassword(&page.Form, form)
 	if page.Form.Wrong() {
 		return s.pages.Render(w, r, passwordOf(page))
 	}
@@ -151,8 +156,9 @@ const (
 // errOffer says that a page with a new secret is too old, or another session's.
 var errOffer = errors.New("the offer is not good")
 
-func (s *Service) sealOffer(ctx context.Context, id *web.Identity, secret []byte) (string, error) {
-	plain, err := json.Marshal(offer{id.Session, db.Micros(s.o.Now().Add(offerLife)), secret})
+// sealOffer makes one for a session, or for a recovery.
+func (s *Service) sealOffer(ctx context.Context, session string, secret []byte) (string, error) {
+	plain, err := json.Marshal(offer{session, db.Micros(s.o.Now().Add(offerLife)), secret})
 	if err != nil {
 		return "", errors.New("encode offer")
 	}
@@ -160,14 +166,14 @@ func (s *Service) sealOffer(ctx context.Context, id *web.Identity, secret []byte
 	return base64.RawURLEncoding.EncodeToString(sealed), err
 }
 
-func (s *Service) openOffer(ctx context.Context, id *web.Identity, text string) ([]byte, error) {
+func (s *Service) openOffer(ctx context.Context, session, text string) ([]byte, error) {
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(sealed) == 0 {
 		return nil, errOffer
 	}
 	plain, err := s.o.Sealer.Open(ctx, sealed, []byte(offerLabel))
 	var o offer
-	if err != nil || json.Unmarshal(plain, &o) != nil || o.Session != id.Session || !s.o.Now().Before(db.Time(o.Until)) || len(o.Secret) != totpSize {
+	if err != nil || json.Unmarshal(plain, &o) != nil || o.Session != session || !s.o.Now().Before(db.Time(o.Until)) || len(o.Secret) != totpSize {
 		return nil, errOffer
 	}
 	return o.Secret, nil
@@ -182,7 +188,7 @@ type totpPage struct {
 }
 
 func (s *Service) newTOTPPage(ctx context.Context, id *web.Identity, secret []byte) (*totpPage, error) {
-	sealed, err := s.sealOffer(ctx, id, secret)
+	sealed, err := s.sealOffer(ctx, id.Session, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +205,9 @@ func totpPageOf(secret []byte, sealed string) *totpPage {
 	return p
 }
 
+// errNewCode is said of a code that the new key does not make.
+var errNewCode = web.Text{ZH: "验证码不正确，请确认应用中已添加新密钥", EN: "The code is not correct. Make sure that your app has the new key"}
+
 func totpOf(p *totpPage) web.Page {
 	page := web.Page{Template: "totp", Title: web.Text{ZH: "更换动态验证码密钥", EN: "A new key for your codes"}, Data: p, Wrong: p.Form.Wrong()}
 	if page.Wrong {
@@ -208,7 +217,7 @@ func totpOf(p *totpPage) web.Page {
 }
 
 func (s *Service) showTOTP(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	page, err := s.newTOTPPage(r.Context(), id, newTOTPSecret())
@@ -223,10 +232,10 @@ func (s *Service) takeTOTP(w http.ResponseWriter, r *http.Request, id *web.Ident
 	if err != nil {
 		return err
 	}
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
-	secret, err := s.openOffer(r.Context(), id, form["offer"])
+	secret, err := s.openOffer(r.Context(), id.Session, form["offer"])
 	if err != nil {
 		http.Redirect(w, r, "/account/totp", http.StatusSeeOther)
 		return nil
@@ -234,7 +243,7 @@ func (s *Service) takeTOTP(w http.ResponseWriter, r *http.Request, id *web.Ident
 	step, ok := matchTOTP(secret, foldCode(form["otp"]), s.o.Now())
 	if !ok {
 		page := totpPageOf(secret, form["offer"])
-		page.Form.Blame("otp", web.Text{ZH: "验证码不正确，请确认应用中已添加新密钥", EN: "The code is not correct. Make sure that your app has the new key"})
+		page.Form.Blame("otp", errNewCode)
 		return s.pages.Render(w, r, totpOf(page))
 	}
 	b, err := s.changer(r, id)

@@ -26,6 +26,10 @@ const (
 	SignedOutByOffice  Kind = "signed-out-by-office"
 	Disabled           Kind = "disabled"
 	Enabled            Kind = "enabled"
+	RecoveryCodesMade  Kind = "recovery-codes"
+	RecoveryBegun      Kind = "recovery-begun"
+	RecoveryStopped    Kind = "recovery-stopped"
+	Recovered          Kind = "recovered"
 )
 
 // Text returns the sentence that tells it.
@@ -51,6 +55,14 @@ func (k Kind) Text() web.Text {
 		return web.Text{ZH: "管理机构结束了您的全部登录", EN: "An office ended all your sign-ins"}
 	case Disabled:
 		return web.Text{ZH: "账户被停用", EN: "The account was closed"}
+	case RecoveryCodesMade:
+		return web.Text{ZH: "生成了新的恢复码", EN: "New recovery codes were made"}
+	case RecoveryBegun:
+		return web.Text{ZH: "有人使用恢复码申请恢复账户", EN: "Somebody used a recovery code to get the account back"}
+	case RecoveryStopped:
+		return web.Text{ZH: "因账户登录，恢复已中止", EN: "A recovery was stopped by a sign-in"}
+	case Recovered:
+		return web.Text{ZH: "使用恢复码恢复了账户", EN: "The account was recovered with a code"}
 	case Enabled:
 		return web.Text{ZH: "账户恢复使用", EN: "The account was opened again"}
 	}
@@ -58,7 +70,8 @@ func (k Kind) Text() web.Text {
 }
 
 // warns lists what an owner is told of at the next sign-in, in case it was not them.
-var warns = [...]Kind{PasskeyAdded, PasskeyRemoved, PasswordChanged, CodesChanged, SignedOutByOffice, Disabled, Enabled}
+var warns = [...]Kind{PasskeyAdded, PasskeyRemoved, PasswordChanged, CodesChanged, SignedOutByOffice, Disabled, Enabled,
+	RecoveryCodesMade, RecoveryBegun, RecoveryStopped, Recovered}
 
 // Entry is one thing that happened to an account.
 type Entry struct {

@@ -21,6 +21,7 @@
 // elsewhere. Of a browser its family and system are kept, of an address its network,
 // sealed. Who changes what they sign in with must have proved themselves in the last
 // five minutes; another password or another key of codes ends their other sessions.
+// A recovery code begins a wait of a day and no session: see recovery.go.
 //
 // Tries are bounded per account and address, per account and per address, in the
 // memory of each replica: see limit.go. Nobody is locked out for good, and passkeys
@@ -152,6 +153,11 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /account/seen", s.pages.SignedIn(s.takeSeen))
 	mux.Handle("GET /account/password", s.pages.SignedIn(s.showPassword))
 	mux.Handle("POST /account/password", s.pages.SignedIn(s.takePassword))
+	mux.Handle("GET /login/recover", s.pages.Handler(s.showRecover))
+	mux.Handle("POST /login/recover", s.pages.Handler(s.takeRecover))
+	mux.Handle("POST /login/recover/finish", s.pages.Handler(s.takeRecovered))
+	mux.Handle("GET /account/codes", s.pages.SignedIn(s.showCodes))
+	mux.Handle("POST /account/codes", s.pages.SignedIn(s.takeCodes))
 	mux.Handle("GET /account/totp", s.pages.SignedIn(s.showTOTP))
 	mux.Handle("POST /account/totp", s.pages.SignedIn(s.takeTOTP))
 	if s.passkeys == nil {

@@ -7,6 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 const (
 	methodPassword = "password"
 	methodPasskey  = "passkey"
+	methodRecovery = "recovery" // a code; it begins a wait and no session
 
 	reasonCredentials = "credentials" // username, password or code
 	reasonLimit       = "limit"       // too many tries

@@ -28,7 +28,7 @@ func renameOf(id, name string, problem web.Text) web.Page {
 }
 
 func (s *Service) askRename(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	p, err := s.findListed(r, id)
@@ -43,7 +43,7 @@ func (s *Service) takeRename(w http.ResponseWriter, r *http.Request, id *web.Ide
 	if err != nil {
 		return err
 	}
-	if !s.fresh(w, r, id) {
+	if !s.isFresh(w, r, id) {
 		return nil
 	}
 	p, err := s.findListed(r, id)

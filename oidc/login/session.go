@@ -120,6 +120,9 @@ func (s *Service) begin(ctx context.Context, p proof, v visit) (cookie string, e
 		if err != nil || !used {
 			return err
 		}
+		if err := s.stopRecoveries(ctx, tx, p.person, by{visit: v}); err != nil {
+			return err
+		}
 		if old != nil && old.person == p.person {
 			return s.goOn(ctx, tx, p, old, hash, v)
 		}

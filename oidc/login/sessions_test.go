@@ -104,7 +104,7 @@ func TestEnded(t *testing.T) {
 		c.clock.add(time.Minute)
 		want(t, b.signIn(li, c.code(li, 0)), 303)
 		ended("another person", id)
-		b, id = in(p)
+		_, id = in(p)
 		check(t, s.EndSession(ctx, p.id, id))
 		ended("from elsewhere", id)
 		b, id = in(p)

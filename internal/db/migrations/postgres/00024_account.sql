@@ -31,7 +31,32 @@ CREATE TABLE login_history (
     PRIMARY KEY (person, id)
 );
 
+-- Recovery codes, hashed with their person. used: when, 0 for not yet.
+CREATE TABLE login_codes (
+    person  TEXT NOT NULL,
+    hash    BYTEA NOT NULL,
+    created BIGINT NOT NULL,
+    used    BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (person, hash)
+);
+
+-- People who get their account back. It is no session, so that nothing takes it for one. hash is that of a
+-- cookie; it may be completed from ready until expires, and is over once ended is set.
+CREATE TABLE login_recoveries (
+    id      TEXT PRIMARY KEY,
+    person  TEXT NOT NULL,
+    hash    BYTEA NOT NULL UNIQUE,
+    created BIGINT NOT NULL,
+    ready   BIGINT NOT NULL,
+    expires BIGINT NOT NULL,
+    ended   BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX login_recoveries_open ON login_recoveries (person) WHERE ended = 0;
+CREATE INDEX login_recoveries_expiry ON login_recoveries (expires);
+
 -- +goose Down
+DROP TABLE login_recoveries;
+DROP TABLE login_codes;
 DROP TABLE login_history;
 ALTER TABLE login_accounts DROP COLUMN told;
 ALTER TABLE login_accounts DROP COLUMN disabled;
