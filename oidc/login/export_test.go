@@ -11,6 +11,9 @@ const (
 	PairBurst    = pairBurst
 	AccountBurst = accountBurst
 	MaxPasskeys  = maxPasskeys
+	AccountTries = accountTries
+	DeviceTries  = deviceTries
+	TriesWindow  = triesWindow
 )
 
 // TOTPCode returns the code of a time step.

@@ -9,15 +9,14 @@ import (
 	"time"
 )
 
-// Tries are bounded by three buckets that fill again with time. They live in the
-// memory of each replica, so several replicas allow as many times more; nothing is
-// written for a refused try. A try that succeeds is given back.
+// Tries are bounded by buckets that fill again with time, in the memory of each
+// replica, before the table that all share is asked (see tries.go): nothing is written
+// for a try that they refuse. A try that succeeds is given back.
 //
 // The bucket of an account and an address is the smallest: one stranger at one
 // address uses it up for themselves and leaves the account's own to its owner, who
-// has the passkey besides. An account that nobody has is treated as any other.
-//
-// Issue 6 refines this: known browsers and a table.
+// has the passkey and the browsers that the account knows besides. An account that
+// nobody has is treated as any other.
 const (
 	pairBurst, pairEvery       = 5, time.Minute
 	accountBurst, accountEvery = 30, 20 * time.Second
@@ -27,11 +26,12 @@ const (
 	maxBuckets = 1 << 16 // of each kind: a few megabytes
 )
 
-type limits struct{ pair, account, address, ask *limiter }
+type limits struct{ pair, device, account, address, ask *limiter }
 
 func newLimits() *limits {
 	return &limits{
 		pair:    newLimiter(pairBurst, pairEvery),
+		device:  newLimiter(pairBurst, pairEvery),
 		account: newLimiter(accountBurst, accountEvery),
 		address: newLimiter(addressBurst, addressEvery),
 		ask:     newLimiter(askBurst, askEvery),
@@ -59,6 +59,16 @@ func (l *limits) try(account [32]byte, address string, now time.Time) (back func
 			t.l.give(t.key)
 		}
 	}, 0
+}
+
+// tryKnown is try for a browser that the account knows: whatever others do, also from
+// the same address, its bucket is its own.
+func (l *limits) tryKnown(account [32]byte, device []byte, now time.Time) (back func(), wait time.Duration) {
+	key := sha256.Sum256(append(account[:], device...))
+	if wait := l.device.take(key, now); wait > 0 {
+		return nil, wait
+	}
+	return func() { l.device.give(key) }, 0
 }
 
 // limiter is a set of token buckets by key.

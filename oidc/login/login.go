@@ -24,8 +24,9 @@
 // A recovery code begins a wait of a day and no session: see recovery.go.
 //
 // Tries are bounded per account and address, per account and per address, in the
-// memory of each replica: see limit.go. Nobody is locked out for good, and passkeys
-// work meanwhile.
+// memory of each replica (limit.go), and per account for all replicas together
+// (tries.go). Browsers that an account knows have bounds of their own, and passkeys
+// none of these: no stranger keeps an owner out.
 package login
 
 import (

@@ -42,10 +42,12 @@ type recovery struct {
 // errRecovery and *waitError.
 func (s *Service) beginRecovery(ctx context.Context, username, code, address string, v visit) (cookie string, err error) {
 	username = foldUsername(username)
-	back, wait := s.limits.try(keyOf(username), address, s.o.Now())
-	if wait > 0 {
-		s.metrics.refused(methodRecovery, reasonLimit)
-		return "", &waitError{wait}
+	back, err := s.admit(ctx, username, address, v.device)
+	if err != nil {
+		if _, ok := errors.AsType[*waitError](err); ok {
+			s.metrics.refused(methodRecovery, reasonLimit)
+		}
+		return "", err
 	}
 	cookie, err = s.useCode(ctx, username, code, v)
 	switch {
@@ -179,5 +181,5 @@ func (s *Service) completeRecovery(ctx context.Context, found *recovery, passwor
 // recoveryVisit is a visit without a session.
 func (s *Service) recoveryVisit(r *http.Request) (visit, error) {
 	place, err := s.sealPlace(r.Context(), networkOf(r))
-	return visit{browser: browserName(r.UserAgent()), place: place}, err
+	return visit{browser: browserName(r.UserAgent()), place: place, device: s.deviceOf(r)}, err
 }

@@ -80,11 +80,12 @@ type visit struct {
 	same    bool   // only the person of that session may sign in
 	browser string // see browserName
 	place   []byte // its network, sealed
+	device  *device
 }
 
 func (s *Service) visitOf(r *http.Request, same bool) (visit, error) {
 	place, err := s.sealPlace(r.Context(), networkOf(r))
-	return visit{cookieHash(r, sessionCookie), same, browserName(r.UserAgent()), place}, err
+	return visit{cookieHash(r, sessionCookie), same, browserName(r.UserAgent()), place, s.deviceOf(r)}, err
 }
 
 // proof is a person who has just been proved.

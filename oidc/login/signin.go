@@ -34,10 +34,12 @@ type credentials struct{ username, password, code string }
 // errCredentials and *waitError.
 func (s *Service) signInByPassword(ctx context.Context, c credentials, address string, v visit) (cookie string, err error) {
 	username := foldUsername(c.username)
-	back, wait := s.limits.try(keyOf(username), address, s.o.Now())
-	if wait > 0 {
-		s.metrics.refused(methodPassword, reasonLimit)
-		return "", &waitError{wait}
+	back, err := s.admit(ctx, username, address, v.device)
+	if err != nil {
+		if _, ok := errors.AsType[*waitError](err); ok {
+			s.metrics.refused(methodPassword, reasonLimit)
+		}
+		return "", err
 	}
 	p, err := s.prove(ctx, username, foldPassword(c.password), foldCode(c.code))
 	if err == nil {
@@ -206,7 +208,14 @@ func (s *Service) takeSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refuseSignIn(w, r, page, err)
 	}
+	known, err := s.learn(r.Context(), v.device, keyOf(foldUsername(form["username"])))
+	if err != nil {
+		return err
+	}
 	setCookie(w, sessionCookie, cookie, 0)
+	if known != "" {
+		setCookie(w, deviceCookie, known, deviceLife)
+	}
 	http.Redirect(w, r, page.after(byPassword), http.StatusSeeOther)
 	return nil
 }

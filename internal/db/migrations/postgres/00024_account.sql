@@ -54,7 +54,17 @@ CREATE TABLE login_recoveries (
 CREATE INDEX login_recoveries_open ON login_recoveries (person) WHERE ended = 0;
 CREATE INDEX login_recoveries_expiry ON login_recoveries (expires);
 
+-- Tries to sign in, counted for all replicas together: for an account, or a browser that is known to it, and a
+-- window of time. hash is made of the keyed hash of the username.
+CREATE TABLE login_tries (
+    hash    BYTEA PRIMARY KEY,
+    tries   BIGINT NOT NULL,
+    expires BIGINT NOT NULL
+);
+CREATE INDEX login_tries_expiry ON login_tries (expires);
+
 -- +goose Down
+DROP TABLE login_tries;
 DROP TABLE login_recoveries;
 DROP TABLE login_codes;
 DROP TABLE login_history;
