@@ -356,6 +356,7 @@ func (c *City) Handler() http.Handler {
 	c.mountSecurity(mux)
 	c.Site.Mount(mux)
 	c.Login.Mount(mux)
+	c.Login.MountAccounts(mux, c.OIDC)
 	c.Account.Mount(mux)
 	c.Desk.Mount(mux)
 	c.Console.Mount(mux)

@@ -44,6 +44,7 @@ func newRoot(e *env) *cobra.Command {
 		newApproval(e),
 		newCA(e),
 		newClient(e),
+		newPeople(e),
 		newLicense(e),
 		newRegistry(e),
 		newAudit(e),

@@ -37,6 +37,16 @@ func VirtualPasskey(ctx context.Context) (webauthn.AuthenticatorID, error) {
 	return r.AuthenticatorID, nil
 }
 
+// RemoveAuthenticator takes a virtual authenticator away with its passkeys, as if the
+// person were at another device.
+func RemoveAuthenticator(ctx context.Context, id webauthn.AuthenticatorID) error {
+	_, err := chromedp.Call(ctx, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: id})
+	if err != nil {
+		return fmt.Errorf("remove virtual authenticator: %w", err)
+	}
+	return nil
+}
+
 // AddCredential puts a passkey into a virtual authenticator.
 func AddCredential(ctx context.Context, id webauthn.AuthenticatorID, p Passkey) error {
 	c := &webauthn.Credential{IsResidentCredential: true, RpID: p.RPID, SignCount: float64(p.SignCount)}

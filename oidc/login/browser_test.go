@@ -134,7 +134,13 @@ func TestInChromium(t *testing.T) {
 // offer before there is a button to press.
 func (p page) passkey(next string) {
 	p.t.Helper()
-	p.open("/login?next=" + next)
+	p.passkeyAt("/login?next="+next, next)
+}
+
+// passkeyAt signs in by passkey at an address that leads on to next.
+func (p page) passkeyAt(at, next string) {
+	p.t.Helper()
+	p.open(at)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		at, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("location.pathname"))
 		if err == nil && at == next {

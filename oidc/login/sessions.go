@@ -207,3 +207,15 @@ func (s *Service) setDisabled(ctx context.Context, actor, person string, since i
 
 // errPasskeyGone says that there is no such passkey.
 var errPasskeyGone = web.Refuse(fault.NotFound, web.Text{ZH: "没有这个通行密钥，可能已被移除。", EN: "There is no such passkey. It may have been removed."})
+
+// isDisabled reports whether a person's account is closed.
+func (s *Service) isDisabled(ctx context.Context, person string) (bool, error) {
+	var since int64
+	err := s.o.DB.Read(ctx, func(tx db.Tx) error {
+		return noRows(tx.QueryRowContext(ctx, `SELECT disabled FROM login_accounts WHERE person = $1`, person).Scan(&since), ErrAccount)
+	})
+	if err != nil {
+		return false, fmt.Errorf("find account: %w", err)
+	}
+	return since != 0, nil
+}
