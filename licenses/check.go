@@ -90,9 +90,8 @@ func (s *Service) checkOne(ctx context.Context, tx db.Tx, l *License, byKey map[
 	if l.Permit == "" {
 		return errors.New("has no permit")
 	}
-	t := s.types[l.Type]
-	if t == nil {
-		return errors.New("is of an unknown type")
+	if s.typeOf(l) == nil {
+		return errors.New("is of an unknown type or version")
 	}
 	p, err := permit.Parse(l.Permit, s.dictionary)
 	if err != nil {
@@ -133,7 +132,7 @@ func certified(k keys.Key) (crypto.PublicKey, error) {
 
 // dictionary finds a type's preset dictionary by its Adler-32.
 func (s *Service) dictionary(sum uint32) []byte {
-	for _, t := range s.order {
+	for _, t := range s.Types() { // a dictionary stays in all later versions
 		if d := t.dictionary(); d != nil && adler32.Checksum(d) == sum {
 			return d
 		}

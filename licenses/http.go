@@ -42,6 +42,7 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume))
 	route("POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke))
 	route("POST /licenses/v1/batch", s.postBatch)
+	s.mountTypes(mux)
 }
 
 func (s *Service) postLicense(w http.ResponseWriter, r *http.Request, c web.Caller) error {

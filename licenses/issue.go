@@ -132,7 +132,7 @@ func (s *Service) number(ctx context.Context, agency registry.Agency, drafts []*
 		return err
 	}
 	for i, d := range drafts {
-		t := s.types[d.lic.Type]
+		t := s.typeOf(d.lic)
 		series := fmt.Sprintf("%s%s%d", t.NumberPrefix, agency.Area, d.lic.Created.In(shanghai).Year())
 		n, err := s.counters.take(ctx, "number "+series, 1)
 		if err != nil {
@@ -174,7 +174,7 @@ func (s *Service) record(ctx context.Context, caller web.Caller, drafts []*draft
 	args := make([]any, 0, len(drafts)*cols)
 	for _, d := range drafts {
 		l := d.lic
-		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.types[l.Type].Holder, l.holderRef, d.sealed, string(Issued), l.place,
+		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.typeOf(l).Holder, l.holderRef, d.sealed, string(Issued), l.place,
 			l.client, l.requestKey, l.hash, db.Micros(l.NotAfter), db.Micros(l.Created), db.Micros(l.Changed))
 	}
 	err = s.db.Update(ctx, func(tx db.Tx) error {
@@ -272,7 +272,7 @@ func (s *Service) sign(ctx context.Context, list []*License, key keys.Key, signe
 		if err != nil {
 			return nil, err
 		}
-		text, hash, err := permit.Encode(claims, by, s.types[l.Type].dictionary())
+		text, hash, err := permit.Encode(claims, by, s.typeOf(l).dictionary())
 		if err != nil {
 			return nil, fault.Wrap(fault.Unavailable, "the agency's permit key does not sign now", err)
 		}

@@ -19,10 +19,6 @@ const (
 	heldMost = 500 // licences of one wallet
 )
 
-// Types returns the types that the register issues, in the order in which they
-// were given. Nobody changes them.
-func (s *Service) Types() []*Type { return slices.Clone(s.order) }
-
 // Holds returns the holder's name as the register had it when the licence was
 // issued.
 func (l *License) Holds() string { return l.holderName }
@@ -249,7 +245,7 @@ func (s *Service) Check(ctx context.Context, agency string, r Request) error {
 	d := &draft{req: r}
 	refused := s.check(d, a, now)
 	held := &draft{req: r, lic: &License{}}
-	if t := s.types[r.Type]; t != nil && len(r.Holder.problems(t)) == 0 {
+	if t := s.newest(r.Type); t != nil && len(r.Holder.problems(t)) == 0 {
 		if err := s.resolve(ctx, []*draft{held}); err != nil {
 			return fmt.Errorf("check request: %w", err)
 		}
@@ -267,7 +263,7 @@ func (s *Service) Check(ctx context.Context, agency string, r Request) error {
 func (s *Service) fits(d, held *draft, a registry.Agency) error {
 	d.record.HolderName, d.record.HolderID = held.record.HolderName, held.record.HolderID
 	s.fill(d.lic, d.record)
-	d.lic.Number = fmt.Sprintf("%s%s%d0000000", s.types[d.lic.Type].NumberPrefix, a.Area, d.lic.Created.Year()) // as long as the one to come
+	d.lic.Number = fmt.Sprintf("%s%s%d0000000", s.typeOf(d.lic).NumberPrefix, a.Area, d.lic.Created.Year()) // as long as the one to come
 	claims, err := s.claims(d.lic, d.lic.Created)
 	if err == nil {
 		err = claims.Validate()

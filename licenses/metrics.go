@@ -6,6 +6,7 @@ type metrics struct {
 	issued  *prometheus.CounterVec // result
 	acts    *prometheus.CounterVec // act
 	swept   prometheus.Counter
+	types   prometheus.Counter
 	signing prometheus.Gauge
 }
 
@@ -17,11 +18,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Licences suspended, resumed and revoked."}, []string{"act"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_licenses_swept_total",
 			Help: "Licences left in signing that the sweeper completed."}),
+		types: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_licenses_types_added_total",
+			Help: "Versions of licence types added here."}),
 		signing: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_licenses_signing",
 			Help: "Licences found in signing for longer than the sweeper's grace at its last look."}),
 	}
 	if r != nil {
-		r.MustRegister(m.issued, m.acts, m.swept, m.signing)
+		r.MustRegister(m.issued, m.acts, m.swept, m.types, m.signing)
 	}
 	return m
 }

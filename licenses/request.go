@@ -74,7 +74,7 @@ func checkKey(key string) error {
 
 // check fills d.lic and d.record from the request, naming every problem at once.
 func (s *Service) check(d *draft, agency registry.Agency, now time.Time) error {
-	t := s.types[d.req.Type]
+	t := s.newest(d.req.Type)
 	if t == nil {
 		return refuse("the licence type is unknown", Problem{"/type", text("没有此证照类型", "is no licence type")})
 	}
@@ -89,8 +89,8 @@ func (s *Service) check(d *draft, agency registry.Agency, now time.Time) error {
 	if len(problems) > 0 {
 		return refuse("the request has problems", problems...)
 	}
-	d.lic = &License{ID: db.NewID(), Type: t.ID, Agency: agency.ID, Status: Signing, Created: now, Changed: now, requestKey: d.key}
-	d.record = record{Issuer: agency.USCC, Data: d.req.Data, NotBefore: from.Unix(), NotAfter: until.Unix()}
+	d.lic = &License{ID: db.NewID(), Type: t.ID, TypeVersion: t.Version, Agency: agency.ID, Status: Signing, Created: now, Changed: now, requestKey: d.key}
+	d.record = record{TypeVersion: t.Version, Issuer: agency.USCC, Data: d.req.Data, NotBefore: from.Unix(), NotAfter: until.Unix()}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package licenses
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -19,7 +20,7 @@ type Options struct {
 	DB         *db.DB
 	Ring       *keys.Ring
 	Registry   *registry.Registry
-	Types      []*Type
+	Types      []*Type // that come with the program
 	Tokens     web.TokenChecker
 	Changed    func() // called after a licence's status has changed, to publish it; nil for none
 	BatchLines int    // of one batch; 0 means 10,000
@@ -33,8 +34,8 @@ type Service struct {
 	db       *db.DB
 	ring     *keys.Ring
 	registry *registry.Registry
-	types    map[string]*Type
-	order    []*Type
+	shipped  []*Type // version 1 of their types
+	catalog  catalogs
 	tokens   web.TokenChecker
 	changed  func()
 	now      func() time.Time
@@ -62,15 +63,18 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.BatchLines == 0 {
 		o.BatchLines = 10_000
 	}
-	s := &Service{maxLines: o.BatchLines, db: o.DB, ring: o.Ring, registry: o.Registry, types: map[string]*Type{}, order: o.Types, tokens: o.Tokens,
+	s := &Service{maxLines: o.BatchLines, db: o.DB, ring: o.Ring, registry: o.Registry, shipped: o.Types, tokens: o.Tokens,
 		changed: o.Changed, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
 	s.counters.db = o.DB
-	codes := map[uint64]bool{}
+	seen, codes := map[string]bool{}, map[uint64]bool{}
 	for _, t := range o.Types {
-		if s.types[t.ID] != nil || codes[t.Code] {
+		if seen[t.ID] || codes[t.Code] {
 			return nil, errors.New("new licences: two types share the id " + t.ID + " or its code")
 		}
-		s.types[t.ID], codes[t.Code] = t, true
+		seen[t.ID], codes[t.Code] = true, true
+	}
+	if err := s.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("new licences: %w", err)
 	}
 	secret, err := o.Ring.Secret(ctx, PermutationSecret)
 	if err != nil {
@@ -84,8 +88,11 @@ func New(ctx context.Context, o Options) (*Service, error) {
 // status indexes.
 const PermutationSecret = "status.permutation"
 
-// Run completes what a crash left in signing, until ctx ends.
+// Run completes what a crash left in signing and follows the types that others add,
+// until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	added := s.db.Watch(ctx, typesTopic)
+	go s.follow(ctx, added)
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -96,6 +103,23 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+	}
+}
+
+// follow loads the types that other replicas add, within a second or so.
+func (s *Service) follow(ctx context.Context, added <-chan struct{}) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-added:
+		case <-tick.C:
+		}
+		if err := s.refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "follow licence types", slog.Any("error", err))
 		}
 	}
 }

@@ -27,20 +27,21 @@ const (
 
 // License is one licence. Permit is empty while it is being signed.
 type License struct {
-	ID         string         `json:"id"`
-	Number     string         `json:"number"`
-	Identifier string         `json:"identifier"` // GB/T 36904-2018
-	Type       string         `json:"type"`
-	Agency     string         `json:"agency"`
-	Status     Status         `json:"status"`
-	Reason     string         `json:"reason,omitempty"`
-	Holder     string         `json:"holder"`     // USCC, or the masked number of a person
-	Data       map[string]any `json:"data"`       //
-	NotBefore  time.Time      `json:"not_before"` //
-	NotAfter   time.Time      `json:"not_after"`  // exclusive
-	Created    time.Time      `json:"created"`
-	Changed    time.Time      `json:"changed"`
-	Permit     string         `json:"permit,omitempty"`
+	ID          string         `json:"id"`
+	Number      string         `json:"number"`
+	Identifier  string         `json:"identifier"` // GB/T 36904-2018
+	Type        string         `json:"type"`
+	TypeVersion int            `json:"type_version"` // of the type's file
+	Agency      string         `json:"agency"`
+	Status      Status         `json:"status"`
+	Reason      string         `json:"reason,omitempty"`
+	Holder      string         `json:"holder"`     // USCC, or the masked number of a person
+	Data        map[string]any `json:"data"`       //
+	NotBefore   time.Time      `json:"not_before"` //
+	NotAfter    time.Time      `json:"not_after"`  // exclusive
+	Created     time.Time      `json:"created"`
+	Changed     time.Time      `json:"changed"`
+	Permit      string         `json:"permit,omitempty"`
 
 	holderName string
 	holderRef  string // USCC or the person's id in the registry
@@ -53,12 +54,13 @@ type License struct {
 // record is what is sealed into the record column: everything that may be
 // personal, and all that the permit is made of.
 type record struct {
-	HolderName string         `json:"holder_name"`
-	HolderID   string         `json:"holder_id"`
-	Issuer     string         `json:"issuer"` // USCC of the agency
-	Data       map[string]any `json:"data"`
-	NotBefore  int64          `json:"not_before"`
-	NotAfter   int64          `json:"not_after"`
+	HolderName  string         `json:"holder_name"`
+	TypeVersion int            `json:"type_version,omitzero"` // 0 for licences from before there were versions: 1
+	HolderID    string         `json:"holder_id"`
+	Issuer      string         `json:"issuer"` // USCC of the agency
+	Data        map[string]any `json:"data"`
+	NotBefore   int64          `json:"not_before"`
+	NotAfter    int64          `json:"not_after"`
 }
 
 // Errors that callers branch on.
@@ -126,7 +128,8 @@ func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*License, error) {
 func (s *Service) fill(l *License, r record) {
 	l.Holder, l.holderName, l.Data = r.HolderID, r.HolderName, r.Data
 	l.NotBefore, l.NotAfter = time.Unix(r.NotBefore, 0).UTC(), time.Unix(r.NotAfter, 0).UTC()
-	if t := s.types[l.Type]; t != nil {
+	l.TypeVersion = max(r.TypeVersion, 1)
+	if t := s.newest(l.Type); t != nil {
 		l.Identifier = Identifier(t.Identifier, r.Issuer, l.Number, 1)
 	}
 }
@@ -138,9 +141,9 @@ func permitAAD(id string) []byte { return []byte("license permit " + id) }
 
 // claims returns what the permit of l says when it is signed at a time.
 func (s *Service) claims(l *License, at time.Time) (permit.Claims, error) {
-	t := s.types[l.Type]
+	t := s.typeOf(l)
 	if t == nil {
-		return permit.Claims{}, fault.New(fault.Invalid, "unknown licence type")
+		return permit.Claims{}, fault.New(fault.Unavailable, "this version of the licence type is not known here yet")
 	}
 	fields, err := t.permitFields(l.Data)
 	if err != nil {

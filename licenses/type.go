@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -24,6 +25,8 @@ const (
 	HolderFirm   = "firm"
 	HolderPerson = "person"
 )
+
+const maxTypeFile = 256 << 10 // bytes
 
 const maxYears = 10 // longest validity: a key is published for verifying that long after it signed
 
@@ -49,7 +52,10 @@ type Type struct {
 	Lists        []CodeList `yaml:"lists"`
 	Dictionary   string     `yaml:"dictionary"` // deflate preset dictionary: text that permits of this type often hold
 
+	Version int `yaml:"-"` // of the file, from 1
+
 	schema *jsonschema.Schema
+	body   []byte // the file
 }
 
 // Field puts one property of the data into the permit.
@@ -97,7 +103,7 @@ func ShippedTypes() ([]*Type, error) {
 // ParseType reads a type file. It fails on unknown members, on a schema that is
 // no JSON Schema, and names everything else that is wrong at once.
 func ParseType(b []byte) (*Type, error) {
-	if len(b) > 256<<10 {
+	if len(b) > maxTypeFile {
 		return nil, errors.New("type file over 256 kB")
 	}
 	var t Type
@@ -106,21 +112,29 @@ func ParseType(b []byte) (*Type, error) {
 	if err := d.Decode(&t); err != nil {
 		return nil, err
 	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("want one document and nothing after it")
+	}
+	t.Version, t.body = 1, b
 	if err := t.compile(); err != nil {
 		return nil, err
 	}
 	return &t, t.check()
 }
 
+// schemaURL is absolute: a relative one would be completed with the directory that
+// the process runs in, which errors would tell.
+const schemaURL = "urn:signet:license-type"
+
 func (t *Type) compile() error {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(noLoader{})
-	if err := c.AddResource("type.json", plain(t.Schema)); err != nil {
+	if err := c.AddResource(schemaURL, plain(t.Schema)); err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}
-	s, err := c.Compile("type.json")
+	s, err := c.Compile(schemaURL)
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}

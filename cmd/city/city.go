@@ -33,7 +33,6 @@ import (
 	"github.com/signet-city/signet/oidc/account"
 	"github.com/signet-city/signet/oidc/login"
 	"github.com/signet-city/signet/verify/scanner"
-	bundle "github.com/signet-city/signet/verify/trust"
 )
 
 // Where says where a city is kept.
@@ -232,7 +231,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err := c.openPages(o); err != nil {
 		return err
 	}
-	if err := c.openTrust(o, types); err != nil {
+	if err := c.openTrust(o); err != nil {
 		return err
 	}
 	return c.openOfficers(o)
@@ -280,12 +279,8 @@ func (c *City) openPages(o Options) (err error) {
 	return err
 }
 
-func (c *City) openTrust(o Options, types []*licenses.Type) (err error) {
-	published := make([]bundle.Type, len(types))
-	for i, t := range types {
-		published[i] = t.Trust()
-	}
-	c.Trust, err = trust.New(trust.Options{DB: c.DB, Ring: c.Ring, Owner: owner, Registry: c.Registry, Types: published, Statuses: c.Licenses,
+func (c *City) openTrust(o Options) (err error) {
+	c.Trust, err = trust.New(trust.Options{DB: c.DB, Ring: c.Ring, Owner: owner, Registry: c.Registry, Types: c.Licenses.Published, Statuses: c.Licenses,
 		Checkpoint: c.checkpoint, Genuine: c.Licenses.Genuine, Root: c.CA.RootNow, Dir: o.public(),
 		StatusURI: c.Issuer + "/status/snapshot", BundleLife: o.BundleLife, SnapshotLife: o.SnapshotLife, HeadLife: o.HeadLife,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})

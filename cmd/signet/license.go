@@ -35,6 +35,7 @@ func newLicense(e *env) *cobra.Command {
 		newLicenseAct(e, f, "suspend", "Suspend a licence"),
 		newLicenseAct(e, f, "resume", "End the suspension of a licence"),
 		newLicenseAct(e, f, "revoke", "Revoke a licence for good"),
+		newLicenseType(e),
 	)
 	f.register(c)
 	return c

@@ -203,17 +203,19 @@ func completeUSCC(body string) string {
 func (c *city) options(t testing.TB) Options {
 	return Options{
 		DB: c.db, Ring: c.ring, Registry: c.registry, Statuses: c.statuses, Root: c.rootNow,
-		Types: []trust.Type{{
-			Code: 1, ID: "food-business", Names: trust.Names{ZH: "食品经营许可证", EN: "Food business licence"}, HolderKind: trust.HolderFirm,
-			// Neither in order nor without empty slices: the publisher has to cope.
-			Fields: []trust.Field{
-				{No: 5, Name: "scope", Names: trust.Names{ZH: "经营项目", EN: "Scope"}, List: "scope"},
-				{No: 4, Name: "premises", Names: trust.Names{ZH: "经营场所", EN: "Premises"}},
-			},
-			Lists: []trust.CodeList{{ID: "scope", Codes: []trust.Code{
-				{Code: 2, Value: "热食", Names: trust.Names{ZH: "热食", EN: "Hot food"}}, {Code: 1, Value: "冷食", Names: trust.Names{ZH: "冷食", EN: "Cold food"}}}}},
-			Dictionary: []byte{}, MaxStatusAge: 86400,
-		}},
+		Types: func() []trust.Type {
+			return []trust.Type{{
+				Code: 1, ID: "food-business", Names: trust.Names{ZH: "食品经营许可证", EN: "Food business licence"}, HolderKind: trust.HolderFirm,
+				// Neither in order nor without empty slices: the publisher has to cope.
+				Fields: []trust.Field{
+					{No: 5, Name: "scope", Names: trust.Names{ZH: "经营项目", EN: "Scope"}, List: "scope"},
+					{No: 4, Name: "premises", Names: trust.Names{ZH: "经营场所", EN: "Premises"}},
+				},
+				Lists: []trust.CodeList{{ID: "scope", Codes: []trust.Code{
+					{Code: 2, Value: "热食", Names: trust.Names{ZH: "热食", EN: "Hot food"}}, {Code: 1, Value: "冷食", Names: trust.Names{ZH: "冷食", EN: "Cold food"}}}}},
+				Dictionary: []byte{}, MaxStatusAge: 86400,
+			}}
+		},
 		Checkpoint: func(context.Context) ([]byte, error) { return []byte("example.org/log\n1\nhash\n"), nil },
 		StatusURI:  "http://localhost:8080/status/snapshot",
 		Now:        c.clock.Now, Logger: testkit.Logger(t),

@@ -34,14 +34,15 @@ func (p *Publisher) content(ctx context.Context, now time.Time) (b trust.Bundle,
 	if err != nil {
 		return b, nil, fmt.Errorf("list agencies: %w", err)
 	}
-	b = trust.Bundle{Types: p.o.Types, Root: p.root.Load().file}
+	types := normal(p.o.Types())
+	b = trust.Bundle{Types: types, Root: p.root.Load().file}
 	known := map[string]bool{}
 	for _, a := range agencies {
 		known[a.ID] = true
 		b.Agencies = append(b.Agencies, agencyOf(a))
 	}
 	for _, a := range authorities {
-		if !slices.ContainsFunc(p.o.Types, func(t trust.Type) bool { return t.ID == a.Type }) {
+		if !slices.ContainsFunc(types, func(t trust.Type) bool { return t.ID == a.Type }) {
 			left = append(left, "authority of "+a.Agency+" for unknown type "+a.Type)
 			continue
 		}

@@ -71,7 +71,7 @@ type Options struct {
 	Ring     Ring
 	Owner    string // of the trust-list and status signers' keys; "" means "city"
 	Registry Registry
-	Types    []trust.Type
+	Types    func() []trust.Type // as they are now; nil means none
 	Statuses Statuses
 	// Checkpoint returns the log's newest signed note for the head, or nil while
 	// there is none. It may itself be nil.
@@ -136,7 +136,9 @@ func New(o Options) (*Publisher, error) {
 }
 
 func (o *Options) setDefaults() {
-	o.Types = normal(o.Types)
+	if o.Types == nil {
+		o.Types = func() []trust.Type { return nil }
+	}
 	life := func(d *time.Duration, or time.Duration) {
 		if *d == 0 {
 			*d = or

@@ -24,7 +24,7 @@ type applyPage struct {
 // getType leads from the short address of a type to its form.
 func (s *Service) getType(w http.ResponseWriter, r *http.Request, c *clerk) error {
 	id := r.PathValue("type")
-	if s.forms[id] == nil {
+	if s.formOf(id) == nil {
 		return fault.New(fault.NotFound, "no such licence type")
 	}
 	http.Redirect(w, r, c.at("/desk/"+id+"/new"), http.StatusSeeOther)
@@ -34,7 +34,7 @@ func (s *Service) getType(w http.ResponseWriter, r *http.Request, c *clerk) erro
 // form returns the form of a type and those of the clerk's agencies that may issue
 // it. Unless an agency was asked for, the first of them is chosen.
 func (s *Service) form(ctx context.Context, c *clerk, licenseType string, asked bool) (*form, []agency, error) {
-	f := s.forms[licenseType]
+	f := s.formOf(licenseType)
 	if f == nil {
 		return nil, nil, fault.New(fault.NotFound, "no such licence type")
 	}

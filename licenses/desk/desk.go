@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,8 +46,7 @@ type Service struct {
 	registry *registry.Registry
 	sealer   registry.Sealer
 	pages    *web.Pages
-	types    []*licenses.Type // in order
-	forms    map[string]*form // by type
+	kinds    atomic.Pointer[kinds]
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
@@ -68,16 +68,8 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: o.DB, licenses: o.Licenses, registry: o.Registry, sealer: o.Sealer, pages: pages, types: o.Licenses.Types(),
-		forms: map[string]*form{}, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
-	for _, t := range s.types {
-		f, err := newForm(t)
-		if err != nil {
-			s.log.Warn("licence type not offered at the desk", slog.String("type", t.ID), slog.Any("cause", err))
-			continue
-		}
-		s.forms[t.ID] = f
-	}
+	s := &Service{db: o.DB, licenses: o.Licenses, registry: o.Registry, sealer: o.Sealer, pages: pages, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	s.known()
 	return s, nil
 }
 

@@ -58,12 +58,12 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) erro
 	ctx := r.Context()
 	data := homePage{desk: c.desk(), Agencies: c.selector(), AllApps: c.at("/desk/applications"), AllLics: c.at("/desk/licenses"),
 		Search: c.search("")}
-	for _, t := range s.types {
+	for _, t := range s.types() {
 		ok, err := s.may(ctx, c, t.ID)
 		if err != nil {
 			return err
 		}
-		if ok && s.forms[t.ID] != nil {
+		if ok && s.formOf(t.ID) != nil {
 			data.Types = append(data.Types, link{Name: web.Text(t.Names), Address: c.at("/desk/" + t.ID + "/new")})
 		}
 	}

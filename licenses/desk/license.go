@@ -102,7 +102,7 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 	if l.Permit != "" {
 		data.SVG, data.PNG = c.at(at+"/qr.svg"), c.at(at+"/qr.png")
 	}
-	if f := s.forms[l.Type]; f != nil {
+	if f := s.formOf(l.Type); f != nil {
 		for _, in := range f.inputs {
 			if v, ok := l.Data[in.name]; ok {
 				data.Lines = append(data.Lines, line{in.label, in.shown(v)})

@@ -96,7 +96,7 @@ func holderOf(h licenses.Holder) string { return h.USCC + h.Resident }
 
 // typeName is the name of a licence type.
 func (s *Service) typeName(id string) web.Text {
-	for _, t := range s.types {
+	for _, t := range s.types() {
 		if t.ID == id {
 			return web.Text(t.Names)
 		}

@@ -93,7 +93,7 @@ func (g *gallery) lists() {
 		Data: &applicationsPage{desk: g.c.desk(), Tabs: tabs, Rows: g.rows(true), First: "/desk/applications", Next: "/desk/applications?after=x"}})
 	s := &Service{}
 	types, _ := licenses.ShippedTypes()
-	s.types = types
+	s.kinds.Store(&kinds{types: types})
 	filter := s.filter(licenses.Filter{Status: licenses.Suspended})
 	title := web.Text{ZH: "证照", EN: "Licences"}
 	g.add("licenses", web.Page{Template: "licenses", Title: title, Wide: true,
@@ -138,7 +138,8 @@ func (g *gallery) applications() {
 	a := &application{ID: "a", Agency: "donghu-amr", Submitter: "q", Request: licenses.Request{Type: "food-business", Holder: licenses.Holder{USCC: "91990101MA1F001175"},
 		Data: map[string]any{"trade_name": "老灶火锅", "premises": "江城市东湖区湖滨路18号2幢101室", "legal_representative": "林若川", "category": "餐饮服务经营者",
 			"scope": "热食类食品制售", "seats": float64(86), "online": "是"}, NotAfter: "2029-12-31"}}
-	s := &Service{forms: g.forms}
+	s := &Service{}
+	s.kinds.Store(&kinds{forms: g.forms})
 	for name, change := range map[string]func(p *applicationPage){
 		"submitted": func(p *applicationPage) { p.Own, p.Done, p.Tag = true, "submit", submitted.tag() },
 		"review":    func(p *applicationPage) { p.Tag, p.Review = submitted.tag(), reviewForm() },

@@ -104,7 +104,7 @@ func (s *Service) lines(a *application, holder string) []line {
 		name = textUnknown
 	}
 	list := []line{{web.Text{ZH: "持证人", EN: "Holder"}, name}, {web.Text{ZH: "持证人号码", EN: "Holder's number"}, plain(holderNumber(a.Request.Holder))}}
-	if f := s.forms[a.Request.Type]; f != nil {
+	if f := s.formOf(a.Request.Type); f != nil {
 		for _, in := range f.inputs {
 			if v, ok := a.Request.Data[in.name]; ok {
 				list = append(list, line{in.label, in.shown(v)})
@@ -124,7 +124,7 @@ func (s *Service) lines(a *application, holder string) []line {
 // why tells the problems of an application that failed, with the names of their
 // inputs.
 func (s *Service) why(a *application) (list []web.Text) {
-	f := s.forms[a.Request.Type]
+	f := s.formOf(a.Request.Type)
 	for _, p := range a.Note.Problems {
 		t := web.Text{ZH: p.ZH, EN: p.EN}
 		if f != nil && p.Path != "" {

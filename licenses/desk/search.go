@@ -65,7 +65,7 @@ func (s *Service) getLicenses(w http.ResponseWriter, r *http.Request, c *clerk) 
 }
 
 func (s *Service) hasType(id string) bool {
-	for _, t := range s.types {
+	for _, t := range s.types() {
 		if t.ID == id {
 			return true
 		}
@@ -77,7 +77,7 @@ func (s *Service) hasType(id string) bool {
 func (s *Service) filter(f licenses.Filter) []web.Field {
 	all := web.Option{Label: web.Text{ZH: "全部", EN: "All"}}
 	kinds := web.Field{Name: "type", Type: "select", Label: web.Text{ZH: "证照类型", EN: "Type"}, Value: f.Type, Options: []web.Option{all}}
-	for _, t := range s.types {
+	for _, t := range s.types() {
 		kinds.Options = append(kinds.Options, web.Option{Value: t.ID, Label: web.Text(t.Names)})
 	}
 	states := web.Field{Name: "status", Type: "select", Label: web.Text{ZH: "状态", EN: "Status"}, Value: string(f.Status), Options: []web.Option{all}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -97,10 +98,18 @@ func (s *Service) permit(ctx context.Context, l *licenses.License) (permit, erro
 	case !errors.Is(err, registry.ErrAgency):
 		return p, fmt.Errorf("show permit: %w", err)
 	}
-	if t := s.types[l.Type]; t != nil {
+	if t := typeOf(s.o.Licenses.Types(), l.Type); t != nil {
 		p.Type, p.Fields = web.Text(t.Names), fields(t, l.Data)
 	}
 	return p, nil
+}
+
+// typeOf returns the newest version of a type, which names whatever older ones did.
+func typeOf(types []*licenses.Type, id string) *licenses.Type {
+	if i := slices.IndexFunc(types, func(t *licenses.Type) bool { return t.ID == id }); i >= 0 {
+		return types[i]
+	}
+	return nil
 }
 
 // fields returns the data that the type names, in the type's order.

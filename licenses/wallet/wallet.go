@@ -51,7 +51,6 @@ type Options struct {
 type Service struct {
 	o     Options
 	pages *web.Pages
-	types map[string]*licenses.Type
 }
 
 // New returns the wallet. It fails when something required is missing or the site
@@ -66,10 +65,7 @@ func New(o Options) (*Service, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Service{o: o, types: map[string]*licenses.Type{}}
-	for _, t := range o.Licenses.Types() {
-		s.types[t.ID] = t
-	}
+	s := &Service{o: o}
 	var err error
 	s.pages, err = o.Site.Pages(files)
 	return s, err
