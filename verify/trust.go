@@ -89,18 +89,44 @@ func (t *Trust) Snapshot(b []byte) (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load status: %w", err)
 	}
-	signer, ok := t.root.StatusSigner(s.KID, s.IssuedAt)
-	if !ok {
-		return nil, fmt.Errorf("load status: %w", trust.ErrSigner)
-	}
-	public, err := trust.ParsePublic(signer.Alg, signer.Public)
-	if err != nil {
-		return nil, fmt.Errorf("load status: %w", err)
-	}
-	if err := s.Verify(signer.Alg, public); err != nil {
+	if err := t.statusSigner(s.KID, s.IssuedAt, s.Verify); err != nil {
 		return nil, fmt.Errorf("load status: %w", err)
 	}
 	return &Snapshot{s}, nil
+}
+
+// Delta applies a delta to a snapshot in hand, after verifying that a status signer
+// of the root statement signed what it leads to, and returns the later snapshot with
+// its file, which is to be kept in place of the old one. The error is as that of
+// Snapshot, or wraps status.ErrBase where the delta begins at another snapshot: then
+// the whole snapshot has to be fetched. As for Snapshot, trust.Accept says whether
+// the result may be used.
+func (t *Trust) Delta(base *Snapshot, b []byte) (*Snapshot, []byte, error) {
+	d, err := status.ParseDelta(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load status: %w", err)
+	}
+	if err := t.statusSigner(d.KID, d.IssuedAt, d.Verify); err != nil {
+		return nil, nil, fmt.Errorf("load status: %w", err)
+	}
+	s, file, err := d.Apply(base.s)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load status: %w", err)
+	}
+	return &Snapshot{s}, file, nil
+}
+
+// statusSigner verifies with the key that the root statement gives for kid.
+func (t *Trust) statusSigner(kid [8]byte, issuedAt int64, check func(alg int64, pub crypto.PublicKey) error) error {
+	signer, ok := t.root.StatusSigner(kid, issuedAt)
+	if !ok {
+		return trust.ErrSigner
+	}
+	public, err := trust.ParsePublic(signer.Alg, signer.Public)
+	if err != nil {
+		return err
+	}
+	return check(signer.Alg, public)
 }
 
 // AsOf returns when the snapshot was made.

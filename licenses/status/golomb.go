@@ -14,9 +14,12 @@ const ln2 = 726817
 // distance and a little. Being a function of the count it takes no room in the
 // file, leaves one encoding of each list, and bounds the zeros of all the unary
 // parts together to about 1.5 bits an index.
-func parameter(count uint32) uint32 {
-	count = max(1, count)
-	return max(1, (ln2+count*5/32)/count)
+func parameter(count uint32) uint32 { return parameterOf(1, count) }
+
+// parameterOf is parameter for count indices among those of so many lists.
+func parameterOf(lists, count uint32) uint32 {
+	n := uint64(max(1, count))
+	return uint32(max(1, (ln2*uint64(lists)+n*5/32)/n))
 }
 
 // code is a Golomb code: a gap is divided by m; the quotient is written as that
@@ -44,7 +47,12 @@ func (c code) floor(count uint32) uint64 {
 // appendIndices appends the code of rising indices, filled up with zeros to a
 // whole byte.
 func appendIndices(b []byte, indices []uint32) []byte {
-	c := newCode(parameter(uint32(len(indices))))
+	return appendRun(b, indices, 1)
+}
+
+// appendRun is appendIndices for numbers below lists times ListSize.
+func appendRun(b []byte, indices []uint32, lists uint32) []byte {
+	c := newCode(parameterOf(lists, uint32(len(indices))))
 	w := bitWriter{b: b}
 	next := uint32(0)
 	for _, index := range indices {
@@ -60,10 +68,18 @@ func appendIndices(b []byte, indices []uint32) []byte {
 		for ; quotient > 8; quotient -= 8 {
 			w.write(0, 8)
 		}
+		if width > maxWidth {
+			w.write(0, uint(quotient))
+			quotient = 0
+		}
 		w.write(1<<width|uint64(rest), uint(quotient)+1+width)
 	}
 	return w.close()
 }
+
+// maxWidth is the longest remainder that is written together with the end of its
+// quotient, at most 9 bits: those of a list have 20 at most.
+const maxWidth = 23
 
 // bitWriter appends bits, the highest first.
 type bitWriter struct {
@@ -120,12 +136,15 @@ func (r *bitReader) fill() {
 }
 
 // indices reads len(to) rising indices and the zeros up to a whole byte.
-func (r *bitReader) indices(to []uint32) {
-	c := newCode(parameter(uint32(len(to))))
-	next := uint64(0)
+func (r *bitReader) indices(to []uint32) { r.run(to, 1) }
+
+// run reads what appendRun appended.
+func (r *bitReader) run(to []uint32, lists uint32) {
+	c := newCode(parameterOf(lists, uint32(len(to))))
+	next, end := uint64(0), uint64(lists)*ListSize
 	for i := range to {
-		next += r.gap(c)
-		if r.bad || next >= ListSize {
+		next += r.gap(c, end)
+		if r.bad || next >= end {
 			r.bad = true
 			return
 		}
@@ -135,16 +154,16 @@ func (r *bitReader) indices(to []uint32) {
 	r.align()
 }
 
-// gap reads one gap. The result is at most a little over ListSize however many
-// zeros there are.
-func (r *bitReader) gap(c code) uint64 {
+// gap reads one gap. It gives up when the zeros alone say that the number is not
+// below end.
+func (r *bitReader) gap(c code, end uint64) uint64 {
 	r.fill()
 	quotient := uint64(0)
 	for r.acc == 0 {
 		quotient += uint64(r.n)
 		r.n = 0
 		r.fill()
-		if r.n == 0 || quotient > ListSize {
+		if r.n == 0 || quotient > end {
 			r.bad = true
 			return 0
 		}

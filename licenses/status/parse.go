@@ -26,7 +26,7 @@ func parse(b []byte) (*Snapshot, error) {
 	if !decode(b, &f) {
 		return nil, malformed("not the deterministic CBOR of a signed header and a body")
 	}
-	s := &Snapshot{hash: sha256.Sum256(b), payload: f.Signed.Payload, signature: f.Signed.Signature}
+	s := &Snapshot{hash: sha256.Sum256(b), protected: f.Signed.Protected, payload: f.Signed.Payload, signature: f.Signed.Signature}
 	if !s.parseProtected(f.Signed.Protected) {
 		return nil, malformed("protected header")
 	}

@@ -106,8 +106,8 @@ type Snapshot struct {
 	// Lists are the lists covered, in the order of Header.Lists.
 	Lists []List
 
-	hash               [32]byte
-	payload, signature []byte
+	hash                          [32]byte
+	protected, payload, signature []byte
 }
 
 // Lookup returns the state of an index, in a time that grows with the logarithm
