@@ -16,7 +16,6 @@ import (
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
-	"github.com/signet-city/signet/licenses/status"
 )
 
 // Act is something that an agency does to an issued licence.
@@ -30,9 +29,6 @@ const (
 )
 
 const maxReason = 500 // characters
-
-// changesCounter counts changes of status: whoever publishes statuses compares it.
-const changesCounter = "changes"
 
 // edge returns the states from which an act leads, and where to.
 func (a Act) edge() (from []Status, to Status) {
@@ -89,8 +85,9 @@ func checkAct(act Act, reason, key string) error {
 // anything.
 func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
 	var was Status
-	err := tx.QueryRowContext(ctx, "SELECT "+state+" FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
-		"WHERE l.id = $1 AND l.agency = $2", id, caller.Agency).Scan(&was)
+	var place int64
+	err := tx.QueryRowContext(ctx, "SELECT "+state+", l.place FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
+		"WHERE l.id = $1 AND l.agency = $2", id, caller.Agency).Scan(&was, &place)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
@@ -116,7 +113,7 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id strin
 	if len(moved) == 0 {
 		return false, fault.New(fault.Conflict, fmt.Sprintf("a licence that is %s cannot be changed so", was))
 	}
-	if err := s.counters.bump(ctx, tx, changesCounter); err != nil {
+	if err := s.noteChange(ctx, tx, place, to); err != nil {
 		return false, err
 	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: caller.Actor(),
@@ -138,79 +135,4 @@ func useKey(ctx context.Context, tx db.Tx, client, key, id string, hash []byte, 
 		return false, errReplayed
 	}
 	return false, err
-}
-
-// bump adds one to a counter that is not leased in blocks.
-func (c *counters) bump(ctx context.Context, tx db.Tx, name string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO license_counters (name, next) VALUES ($1, 1)
-		ON CONFLICT (name) DO UPDATE SET next = license_counters.next + 1`, name)
-	return err
-}
-
-// StatusVersion changes whenever Statuses would return something else.
-func (s *Service) StatusVersion(ctx context.Context) (version int64, err error) {
-	err = s.db.Read(ctx, func(tx db.Tx) error {
-		var lists int64
-		if version, err = counter(ctx, tx, changesCounter); err != nil {
-			return err
-		}
-		lists, err = counter(ctx, tx, placeCounter)
-		version += (lists + status.ListSize - 1) / status.ListSize << 40
-		return err
-	})
-	return version, err
-}
-
-func counter(ctx context.Context, tx db.Tx, name string) (n int64, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT next FROM license_counters WHERE name = $1", name).Scan(&n)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
-	return n, err
-}
-
-// Statuses returns every status list with the indexes that are not valid. It
-// sees one state of the database.
-func (s *Service) Statuses(ctx context.Context) ([]status.List, error) {
-	var lists []status.List
-	err := s.db.Read(ctx, func(tx db.Tx) error {
-		places, err := counter(ctx, tx, placeCounter)
-		if err != nil {
-			return err
-		}
-		lists = make([]status.List, max((places+status.ListSize-1)/status.ListSize, 1))
-		for i := range lists {
-			lists[i].No = uint32(i)
-		}
-		rows, err := tx.QueryContext(ctx, "SELECT place, status FROM licenses WHERE status IN ('revoked', 'suspended')")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var place int64
-			var state Status
-			if err := rows.Scan(&place, &state); err != nil {
-				return err
-			}
-			ref := s.ref(place)
-			if int(ref.List) >= len(lists) {
-				return fmt.Errorf("place %d was never leased", place)
-			}
-			l := &lists[ref.List]
-			if state == Revoked {
-				l.Revoked = append(l.Revoked, ref.Index)
-			} else {
-				l.Suspended = append(l.Suspended, ref.Index)
-			}
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read statuses: %w", err)
-	}
-	for i := range lists {
-		sortIndexes(&lists[i])
-	}
-	return lists, nil
 }

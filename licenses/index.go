@@ -3,7 +3,6 @@ package licenses
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/signet-city/signet/internal/db"
@@ -69,9 +68,4 @@ const placeCounter = "place"
 func (s *Service) ref(place int64) permit.Ref {
 	list := uint32(place / status.ListSize)
 	return permit.Ref{List: list, Index: status.Permute(s.permute, list, uint32(place%status.ListSize))}
-}
-
-func sortIndexes(l *status.List) {
-	slices.Sort(l.Revoked)
-	slices.Sort(l.Suspended)
 }

@@ -44,6 +44,7 @@ type Service struct {
 	maxLines int
 	permute  [32]byte // secret of the status indexes
 	counters counters
+	picture  picture
 }
 
 // New returns the service. The keyring must hold the secret "status.permutation".

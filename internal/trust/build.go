@@ -98,7 +98,7 @@ func (p *Publisher) checkSnapshot(o *object, lists []status.List) error {
 	if !same || s.Seq != o.seq {
 		return errors.New("the snapshot does not say what it should")
 	}
-	o.covers = covers(s)
+	o.covers, o.snapshot = covers(s), s
 	return nil
 }
 

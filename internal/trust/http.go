@@ -13,11 +13,12 @@ import (
 )
 
 // Mount serves what is published: /trust/root, /trust/bundle, /trust/head,
-// /trust/genuine/{hash} and /status/snapshot. Each has the hash of its bytes for an ETag, and may be kept
+// /trust/genuine/{hash}, /status/snapshot and /status/delta/{from}-{to}. Each has the hash of its bytes for an ETag, and may be kept
 // but must be asked for again, which costs an unchanged one no more than a 304.
 // Before the first publication they are answered with kind Unavailable.
 func (p *Publisher) Mount(mux *http.ServeMux) {
 	p.mountGenuine(mux)
+	mux.Handle("GET /status/delta/{range}", web.Handler(p.getDelta, p.o.Logger))
 	mux.Handle("GET /trust/root", web.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		root := p.root.Load()
 		serve(w, r, &object{body: root.file, hash: trust.Hash(root.file), issued: root.IssuedAt})

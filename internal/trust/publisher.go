@@ -63,6 +63,7 @@ const (
 	DefaultBundleLife   = 30 * 24 * time.Hour
 	DefaultSnapshotLife = 24 * time.Hour
 	DefaultHeadLife     = time.Hour
+	DefaultDeltaLife    = 7 * 24 * time.Hour
 )
 
 // Options are what New needs. DB, Ring, Registry, Statuses and Root are required.
@@ -81,7 +82,10 @@ type Options struct {
 	Root func() (statement []byte, pin crypto.PublicKey)
 	// Genuine lists what a permit key signed before a time, for the file of a stolen
 	// key's genuine permits. It may be nil: no file is made then.
-	Genuine   func(ctx context.Context, key string, before time.Time) ([][16]byte, error)
+	Genuine func(ctx context.Context, key string, before time.Time) ([][16]byte, error)
+	// DeltaLife is for how long the changes of a snapshot are kept, that deltas are
+	// made of. 0 means the default.
+	DeltaLife time.Duration
 	Dir       string // where the files are also kept; "" means nowhere
 	StatusURI string // where verifiers fetch the snapshot that covers a list
 
@@ -108,6 +112,7 @@ type Publisher struct {
 	writtenGenuine map[[32]byte]bool      // likewise
 	writtenRoot    *rootNow               // likewise
 	current        map[kind]*atomicObject // never changed; its values are
+	deltas         deltaCache
 }
 
 type atomicObject = atomic.Pointer[object]
@@ -147,6 +152,7 @@ func (o *Options) setDefaults() {
 	life(&o.BundleLife, DefaultBundleLife)
 	life(&o.SnapshotLife, DefaultSnapshotLife)
 	life(&o.HeadLife, DefaultHeadLife)
+	life(&o.DeltaLife, DefaultDeltaLife)
 	if o.Owner == "" {
 		o.Owner = "city"
 	}
@@ -161,7 +167,8 @@ func (o *Options) setDefaults() {
 // Run publishes what has changed or is ageing, once a second or at a Poke, until
 // ctx ends, and returns nil then. A failure is logged, counted and tried again
 // after a growing pause of up to a minute. What takes long is done less often, so
-// that publishing takes no more than a tenth of the time.
+// that publishing takes no more than a tenth of the time, pokes or not; but every
+// change is taken up within half a minute.
 func (p *Publisher) Run(ctx context.Context) error {
 	pause := time.Second
 	for {
@@ -173,7 +180,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 			pause = min(2*pause, time.Minute)
 			p.o.Logger.ErrorContext(ctx, "publish trust", slog.Any("error", err))
 		default:
-			pause = max(time.Second, 10*time.Since(start))
+			took := time.Since(start)
+			rest := min(9*took, mostPause)
+			if pause = min(max(time.Second, 10*took), mostPause) - rest; !sleep(ctx, rest) {
+				return nil
+			}
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -187,7 +198,22 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// Poke makes Run look for changes at once. It never waits.
+// mostPause is how long a change may wait for being looked for.
+const mostPause = 30 * time.Second
+
+// sleep waits and returns true, or false when ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Poke makes Run look for changes as soon as it may. It never waits.
 func (p *Publisher) Poke() {
 	select {
 	case p.poke <- struct{}{}:

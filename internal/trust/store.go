@@ -42,6 +42,9 @@ type object struct {
 	inputs          string // what it was made from
 	issued, expires int64
 	covers          []uint32 // the lists of a snapshot
+
+	snapshot *status.Snapshot // where it is one
+	changes  []byte           // a new snapshot's, since the one before it; nil where there is no telling
 }
 
 // name stands in the events.
@@ -78,6 +81,9 @@ func (p *Publisher) produce(ctx context.Context, o *object, build func(seq uint6
 	o.hash = sha256.Sum256(o.body)
 	if err := check(o); err != nil {
 		return fmt.Errorf("check what was signed: %w", err)
+	}
+	if o.kind == kindSnapshot {
+		o.changes = stepFrom(before, o)
 	}
 	if err := p.settle(ctx, o, before.seqOf()); err != nil {
 		return fmt.Errorf("store %s: %w", o.kind, err)
@@ -121,6 +127,9 @@ func (p *Publisher) settle(ctx context.Context, o *object, before uint64) error 
 		}
 		if lost = n == 0; !lost {
 			if err := insert(ctx, tx, o); err != nil {
+				return err
+			}
+			if err := p.insertStep(ctx, tx, o, before); err != nil {
 				return err
 			}
 		}
@@ -176,7 +185,7 @@ func (p *Publisher) load(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("load what is published: %w", err)
 			}
-			o.covers = covers(s)
+			o.covers, o.snapshot = covers(s), s
 		}
 		p.keep(o)
 	}
