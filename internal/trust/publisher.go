@@ -113,6 +113,7 @@ type Publisher struct {
 	writtenRoot    *rootNow               // likewise
 	current        map[kind]*atomicObject // never changed; its values are
 	deltas         deltaCache
+	tokens         tokenCache
 }
 
 type atomicObject = atomic.Pointer[object]

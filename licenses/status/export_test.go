@@ -16,3 +16,6 @@ func CodeBits(indices []uint32, m uint32) int {
 	}
 	return n
 }
+
+// Inflate lets tests read the bare lists of the draft's vectors.
+var Inflate = inflate

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"io"
@@ -71,4 +72,18 @@ func spki(t testing.TB, pub crypto.PublicKey) []byte {
 		t.Fatal(err)
 	}
 	return der
+}
+
+// rawSignature signs as JOSE does: r and s, 32 bytes each.
+func rawSignature(t testing.TB, content []byte) []byte {
+	t.Helper()
+	s, err := cose.NewSigner(cose.AlgorithmES256, p256Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.Sign(rand.Reader, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
