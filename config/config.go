@@ -108,6 +108,11 @@ type Config struct {
 	// Default: see its fields. Danger: see its fields.
 	Keys Keys `koanf:"keys"`
 
+	// Egress bounds what this service calls by itself, at addresses that sites and
+	// agencies named: logout tokens, webhooks, clients' keys.
+	// Default: see its fields. Danger: see its fields.
+	Egress Egress `koanf:"egress"`
+
 	// Limits bounds what callers may send.
 	// Default: see its fields. Danger: see its fields.
 	Limits Limits `koanf:"limits"`
@@ -267,6 +272,15 @@ type Keys struct {
 	// Log is for the log's keys. Only the root names the next one.
 	// Default: alg=Ed25519 life=8760h keep=24h standby=1 automatic. Danger: none.
 	Log string `koanf:"log"`
+}
+
+// Egress bounds what this service calls by itself.
+type Egress struct {
+	// AllowPrivateAddressesInsecure lets those addresses be loopback and private
+	// ones.
+	// Default: false. Danger: whoever may register a site or a webhook reaches
+	// whatever this machine reaches.
+	AllowPrivateAddressesInsecure bool `koanf:"allow_private_addresses_insecure"`
 }
 
 // Limits bounds what callers may send.

@@ -177,6 +177,8 @@ func TestLoadIsStrictAboutTheFile(t *testing.T) {
 		{"broken", "listen: [\n", "is not a YAML map"},
 		{"nothing near", "zzzzzzzzzzzz: 1\n", "zzzzzzzzzzzz is not known ("},
 		{"fraction", "limits:\n  batch_lines: 1.5\n", "must be a whole number"},
+		{"word for a yes", "egress:\n  allow_private_addresses_insecure: \"true\"\n", "must be true or false"},
+		{"number for a yes", "egress:\n  allow_private_addresses_insecure: 1\n", "must be true or false"},
 		{"control character", "kek_file: \"a\\nb\"\n", "kek_file holds a character that cannot be printed"},
 		{"line separator", "kek_file: \"a\\u2028b\"\n", "kek_file holds a character that cannot be printed"},
 	}

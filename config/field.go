@@ -51,6 +51,7 @@ func leaves(t reflect.Type, prefix string, index []int) []field {
 var (
 	errDuration = errors.New("must be a duration such as 90m or 72h")
 	errNumber   = errors.New("must be a whole number")
+	errBool     = errors.New("must be true or false")
 	errText     = errors.New("must be text: put it in quotes")
 	errZero     = errors.New("is empty: leave it out for the default")
 )
@@ -76,6 +77,11 @@ func (f field) parse(s string) (any, error) {
 			return nil, errZero
 		}
 		return n, nil
+	case reflect.TypeFor[bool]():
+		if s != "true" && s != "false" {
+			return nil, errBool
+		}
+		return s == "true", nil
 	default:
 		if s == "" {
 			return nil, errZero
@@ -91,8 +97,12 @@ func (f field) fromYAML(v any) (any, error) {
 	case nil:
 		return nil, errZero
 	case string:
-		if f.kind != reflect.TypeFor[int64]() {
+		if f.kind != reflect.TypeFor[int64]() && f.kind != reflect.TypeFor[bool]() {
 			return f.parse(v)
+		}
+	case bool:
+		if f.kind == reflect.TypeFor[bool]() {
+			return v, nil
 		}
 	case int:
 		if f.kind == reflect.TypeFor[int64]() {
@@ -104,6 +114,8 @@ func (f field) fromYAML(v any) (any, error) {
 		return nil, errDuration
 	case reflect.TypeFor[int64]():
 		return nil, errNumber
+	case reflect.TypeFor[bool]():
+		return nil, errBool
 	default:
 		return nil, errText
 	}

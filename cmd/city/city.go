@@ -21,8 +21,10 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/console"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/egress"
 	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/obs"
+	"github.com/signet-city/signet/internal/outbox"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/trust"
 	"github.com/signet-city/signet/internal/web"
@@ -92,6 +94,7 @@ type Options struct {
 	Witnesses                          []string          // of the log, each "URL VERIFIERKEY"
 	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
 	Profiles                           map[string]string // how profiles of certificates are narrowed, see Profiles; nil: not at all
+	PrivateAddresses                   bool              // sites and agencies may name loopback and private addresses to be called at: see egress.Options
 	BodyBytes                          int64             // largest body of an API call; 0 means 8 MiB
 	BatchLines                         int               // of one batch; 0 means 10,000
 	Now                                func() time.Time
@@ -117,6 +120,8 @@ type City struct {
 	Trust     *trust.Publisher
 	Approvals *approval.Service
 	Console   *console.Console
+	Outbox    *outbox.Outbox
+	Egress    *egress.Client
 	Health    *obs.Health
 
 	backend   string
@@ -207,6 +212,9 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if c.Registry, err = registry.New(registry.Options{DB: c.DB, Sealer: c.Ring, Now: o.Now, Logger: o.Logger}); err != nil {
 		return err
 	}
+	if err := c.openOutbox(o); err != nil {
+		return err
+	}
 	if err := c.openSignIn(o); err != nil {
 		return err
 	}
@@ -259,7 +267,8 @@ func (c *City) openSignIn(o Options) (err error) {
 		return err
 	}
 	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
-		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Assurance: c.Login, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Queue: c.queueLogouts,
+		Assurance: c.Login, NumberACR: login.ACRVerified, Fetcher: fetcher{c.Egress}, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err
 }
 
@@ -331,7 +340,7 @@ func (c *City) Close() error {
 // replicas' keys, keeps their schedule, seals the log, publishes trust and CRLs, completes licences.
 func (c *City) Work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule, c.Approvals.Run} {
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule, c.Approvals.Run, c.Outbox.Run} {
 		g.Go(func() error { return run(ctx) })
 	}
 	return g.Wait()

@@ -186,6 +186,7 @@ func configFlags() [][2]string {
 		{"keys.trust", "`POLICY` of trust-list signers"},
 		{"keys.status", "`POLICY` of status signers"},
 		{"keys.log", "`POLICY` of the log's keys"},
+		{"egress.allow-private-addresses-insecure", "whether sites and agencies may name loopback and private addresses, `BOOL`"},
 		{"limits.body-bytes", "largest body of an API call, in `BYTES`"},
 		{"limits.batch-lines", "most `LINES` of a batch"},
 	}
