@@ -37,3 +37,12 @@ func (s *Service) SweepBefore(ctx context.Context, at time.Time) (int, error) {
 
 // Check is the check character of Identifier.
 func Check(s string) byte { return mod3736(s) }
+
+// Routes lists the addresses that Mount serves.
+func (s *Service) Routes() []string {
+	all := []string{documentPattern}
+	for _, r := range s.routes() {
+		all = append(all, r.pattern)
+	}
+	return all
+}

@@ -2,6 +2,7 @@ package licenses
 
 import (
 	"bufio"
+	_ "embed" // the document
 	"encoding/json/v2"
 	"errors"
 	"io"
@@ -22,27 +23,53 @@ const (
 	pageMost = 200
 )
 
-// Mount adds the licence API to mux.
+//go:embed openapi.json
+var openAPI []byte // the document of what routes returns; a test compares the two
+
+// route is one address of the licence API.
+type route struct {
+	pattern string
+	serve   func(w http.ResponseWriter, r *http.Request, c web.Caller) error
+}
+
+// routes returns every address that an access token opens. What is added here has
+// to be added to openapi.json.
+func (s *Service) routes() []route {
+	return []route{
+		{"POST /licenses/v1/licenses", s.postLicense},
+		{"GET /licenses/v1/licenses", s.listLicenses},
+		{"GET /licenses/v1/licenses/{id}", s.getLicense},
+		{"GET /licenses/v1/licenses/{id}/qr.png", s.getPNG},
+		{"GET /licenses/v1/licenses/{id}/qr.svg", s.getSVG},
+		{"POST /licenses/v1/licenses/{id}/suspend", s.postAct(Suspend)},
+		{"POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume)},
+		{"POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke)},
+		{"POST /licenses/v1/batch", s.postBatch},
+	}
+}
+
+const documentPattern = "GET /licenses/v1/openapi.json"
+
+// Mount adds the licence API to mux, and its OpenAPI document, which needs no token.
 func (s *Service) Mount(mux *http.ServeMux) {
-	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, c web.Caller) error) {
-		mux.Handle(pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
+	for _, route := range s.routes() {
+		mux.Handle(route.pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
 			caller, err := web.Authorize(s.tokens, r, Scope)
 			if err != nil {
 				return err
 			}
-			return f(w, r, caller)
+			return route.serve(w, r, caller)
 		}, s.log))
 	}
-	route("POST /licenses/v1/licenses", s.postLicense)
-	route("GET /licenses/v1/licenses", s.listLicenses)
-	route("GET /licenses/v1/licenses/{id}", s.getLicense)
-	route("GET /licenses/v1/licenses/{id}/qr.png", s.getPNG)
-	route("GET /licenses/v1/licenses/{id}/qr.svg", s.getSVG)
-	route("POST /licenses/v1/licenses/{id}/suspend", s.postAct(Suspend))
-	route("POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume))
-	route("POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke))
-	route("POST /licenses/v1/batch", s.postBatch)
+	mux.Handle(documentPattern, web.Handler(getDocument, s.log))
 	s.mountTypes(mux)
+}
+
+func getDocument(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, no-cache")
+	_, err := w.Write(openAPI)
+	return err
 }
 
 func (s *Service) postLicense(w http.ResponseWriter, r *http.Request, c web.Caller) error {
