@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/signet-city/signet/internal/testkit"
 )
@@ -46,7 +47,45 @@ func TestSignOutEverywhere(t *testing.T) {
 		b.open(s.Issuer + "/account/history")
 		b.see("[name=username]")
 	}
+	// The site was told from behind: its own session is over too.
+	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+		one.open(s.Clients[0].URL + "/")
+		if one.text(`!!document.querySelector("button[name=signin]")`) == "true" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the site was not told")
+		}
+	}
 	one.open(s.Clients[1].URL + "/") // single sign-on is over: whoever wants to go on proves themselves
 	one.press("signin")
 	one.see("[name=username]")
+}
+
+// TestLogoutReachesBothSites: signed in at two agencies' sites, out at the portal, and
+// out at both, of which one has tokens bound to keys.
+func TestLogoutReachesBothSites(t *testing.T) {
+	s := demo(t, filepath.Join(t.TempDir(), "city"), anyPort...)
+	b, u := tab{t, testkit.Browser(t, "--lang=en-GB")}, s.Citizens[1]
+	b.open(s.Clients[0].URL + "/")
+	b.press("signin")
+	b.signIn(u)
+	b.press("allow")
+	b.see("#signed-in")
+	b.open(s.Clients[1].URL + "/")
+	b.press("signin")
+	b.press("allow")
+	b.see("#signed-in")
+	b.signOut(s.Issuer)
+	for i, site := range s.Clients[:2] {
+		for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+			b.open(site.URL + "/")
+			if b.text(`!!document.querySelector("button[name=signin]")`) == "true" {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("site %d was not told", i)
+			}
+		}
+	}
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/signet-city/signet/oidc"
 )
 
-// kindLogout are the messages by which sites learn that a session has ended.
-const kindLogout = "oidc.logout"
 
 // openOutbox opens what leaves the city for addresses that others named.
 func (c *City) openOutbox(o Options) (err error) {
@@ -21,14 +19,14 @@ func (c *City) openOutbox(o Options) (err error) {
 	if c.Outbox, err = outbox.New(outbox.Options{DB: c.DB, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics}); err != nil {
 		return err
 	}
-	c.Outbox.Handle(kindLogout, c.sendLogout)
+	c.Outbox.Handle(oidc.LogoutKind, c.sendLogout)
 	return nil
 }
 
 func (c *City) queueLogouts(ctx context.Context, tx db.Tx, list []oidc.Notice) error {
 	messages := make([]outbox.Message, len(list))
 	for i, n := range list {
-		messages[i] = outbox.Message{Kind: kindLogout, Target: n.Target, Body: n.Body}
+		messages[i] = outbox.Message{Kind: oidc.LogoutKind, Target: n.Target, Body: n.Body}
 	}
 	return outbox.Add(ctx, tx, c.now(), messages...)
 }

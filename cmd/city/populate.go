@@ -229,7 +229,8 @@ func plainText(make func() ([]byte, error)) ([]byte, string, error) {
 func (c *City) populateSites(ctx context.Context, p population, origins []string, out *Demo) error {
 	for i, site := range p.Sites {
 		client := oidc.Client{ID: site.Client, Name: site.EN, Agency: site.Agency, Profile: site.Profile,
-			Scopes: []string{"openid", "profile", "firm", "offline_access"}, RedirectURIs: []string{origins[i] + "/callback"}}
+			Scopes: []string{"openid", "profile", "firm", "offline_access"}, RedirectURIs: []string{origins[i] + "/callback"},
+			PostLogoutRedirectURIs: []string{origins[i] + "/"}, BackchannelLogoutURI: origins[i] + "/backchannel", BackchannelLogoutSessionRequired: true}
 		var private, public []byte
 		if site.Profile == oidc.ProfileFAPI2 {
 			var err error

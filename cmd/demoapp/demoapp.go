@@ -99,6 +99,7 @@ func New(o Options) (http.Handler, error) {
 	mux.Handle("GET /{$}", a.pages.Handler(a.getHome))
 	mux.Handle("POST /signin", a.pages.Handler(a.postSignIn))
 	mux.Handle("GET /callback", a.pages.Handler(a.getCallback))
+	mux.HandleFunc("POST /backchannel", a.postBackchannel)
 	mux.Handle("POST /logout", a.pages.Handler(a.postLogout))
 	mux.Handle("GET /", site.Fail(fault.New(fault.NotFound, "no such page")))
 	return web.Protect(mux, maxBody, site.Fail(errStranger)), nil

@@ -81,6 +81,21 @@ func (s *store[V]) take(secret string) (v V, ok bool) {
 // remove forgets what secret stands for.
 func (s *store[V]) remove(secret string) { _, _ = s.take(secret) }
 
+// removeAll forgets all values of which it is true, and returns how many there were.
+func (s *store[V]) removeAll(is func(V) bool) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := s.order.Front(); e != nil; {
+		next := e.Next()
+		if is(e.Value.(*item[V]).value) {
+			s.drop(e)
+			n++
+		}
+		e = next
+	}
+	return n
+}
+
 // drop forgets one. The caller holds the lock.
 func (s *store[V]) drop(e *list.Element) {
 	delete(s.byKey, e.Value.(*item[V]).key)

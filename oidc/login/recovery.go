@@ -29,8 +29,8 @@ const (
 var errRecovery = web.Refuse(fault.Denied, web.Text{ZH: "用户名或恢复码不正确，或该恢复码已使用。", EN: "The username or the recovery code is not correct, or the code was used."})
 
 // errRecoveryOver says that a recovery has ended, or was stopped.
-var errRecoveryOver = web.Refuse(fault.Conflict, web.Text{ZH: "此次账户恢复已结束，或因有人登录该账户而中止。请使用另一个恢复码，或携带证件到办事窗口办理。",
-	EN: "This recovery is over, or was stopped because somebody signed in to the account. Use another code, or bring your document to a desk."})
+var errRecoveryOver = web.Refuse(fault.Conflict, web.Text{ZH: "此次账户恢复已结束，或因有人登录该账户而中止。请使用另一个恢复码重新申请。",
+	EN: "This recovery is over, or was stopped because somebody signed in to the account. Begin again with another code."})
 
 // recovery is a row of login_recoveries that is not over.
 type recovery struct {
