@@ -12,7 +12,6 @@ import (
 	"github.com/signet-city/signet/oidc"
 )
 
-
 // openOutbox opens what leaves the city for addresses that others named.
 func (c *City) openOutbox(o Options) (err error) {
 	c.Egress = egress.New(egress.Options{AllowPrivateAddressesInsecure: o.PrivateAddresses})
