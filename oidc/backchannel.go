@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 )
@@ -138,7 +140,7 @@ func (p *Provider) SendLogout(ctx context.Context, id string, body []byte, post 
 	if err != nil {
 		return fmt.Errorf("send logout: %w", err)
 	}
-	token, err := p.signLogoutToken(ctx, n, id)
+	token, err := p.signLogoutToken(ctx, c, n, id)
 	if err != nil {
 		return fmt.Errorf("send logout: %w", err)
 	}
@@ -157,9 +159,10 @@ func (p *Provider) SendLogout(ctx context.Context, id string, body []byte, post 
 	return nil
 }
 
-func (p *Provider) signLogoutToken(ctx context.Context, n notice, id string) (string, error) {
+// signLogoutToken signs as the client's ID tokens are signed (section 2.6).
+func (p *Provider) signLogoutToken(ctx context.Context, c *client, n notice, id string) (string, error) {
 	now := p.o.Now()
-	return p.sign(ctx, logoutTokenType, logoutClaims{
+	return p.sign(ctx, jose.SignatureAlgorithm(c.IDTokenAlg), logoutTokenType, logoutClaims{
 		Issuer: p.o.Issuer, Subject: n.Sub, Audience: n.Client, IssuedAt: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(), ID: id,
 		Events: map[string]map[string]any{logoutEvent: {}}, Session: n.SID,
 	})

@@ -102,7 +102,7 @@ func (p *Provider) readToken(ctx context.Context, token string) (claims, error) 
 	var signature *jose.JSONWebSignature
 	if !known {
 		var err error
-		if signature, v.kid, err = parseToken(token, tokenType); err != nil {
+		if signature, v.kid, err = parseToken(token, tokenType, jose.ES256); err != nil {
 			return claims{}, refused(err)
 		}
 	}
@@ -133,7 +133,7 @@ func (p *Provider) readToken(ctx context.Context, token string) (claims, error) 
 
 // parseToken checks the form and the header of a token of that type (RFC 9068
 // section 4). Only the one spelling of a token that we write is accepted.
-func parseToken(token, kind string) (*jose.JSONWebSignature, string, error) {
+func parseToken(token, kind string, algs ...jose.SignatureAlgorithm) (*jose.JSONWebSignature, string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
 		return nil, "", errForm
@@ -143,7 +143,7 @@ func parseToken(token, kind string) (*jose.JSONWebSignature, string, error) {
 			return nil, "", errForm
 		}
 	}
-	signature, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+	signature, err := jose.ParseSignedCompact(token, algs)
 	if err != nil || len(signature.Signatures) != 1 {
 		return nil, "", errHeader
 	}

@@ -93,6 +93,9 @@ func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Clien
 	if err := p.checkClient(ctx, c); err != nil {
 		return Client{}, "", err
 	}
+	if err := p.needKeys(ctx, c.IDTokenAlg, actor); err != nil {
+		return Client{}, "", err
+	}
 	if c.ID == "" {
 		c.ID = db.NewID()
 	}

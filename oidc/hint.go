@@ -3,6 +3,8 @@ package oidc
 import (
 	"context"
 	"encoding/json/v2"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 var errHint = reject("invalid_request", "id_token_hint is no ID token for this client")
@@ -28,7 +30,11 @@ func (p *Provider) verify(ctx context.Context, token, kind string) ([]byte, erro
 	if len(token) > maxToken {
 		return nil, nil
 	}
-	signature, kid, err := parseToken(token, kind)
+	algs := []jose.SignatureAlgorithm{jose.ES256}
+	if kind == idTokenType {
+		algs = append(algs, jose.EdDSA)
+	}
+	signature, kid, err := parseToken(token, kind, algs...)
 	if err != nil {
 		return nil, nil
 	}

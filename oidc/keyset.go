@@ -2,7 +2,9 @@ package oidc
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
 )
 
@@ -28,7 +31,7 @@ const (
 // replica may have promoted one a moment ago.
 type keyset struct {
 	loaded time.Time // by the monotonic clock
-	byID   map[string]*ecdsa.PublicKey
+	byID   map[string]crypto.PublicKey
 	jwks   []byte
 	etag   string
 }
@@ -58,20 +61,23 @@ func (p *Provider) keyset(ctx context.Context, age time.Duration) (*keyset, erro
 }
 
 func (p *Provider) loadKeys(ctx context.Context) (*keyset, error) {
-	k := &keyset{loaded: time.Now(), byID: map[string]*ecdsa.PublicKey{}}
-	list, err := p.o.Keys.List(ctx, keys.Filter{Purpose: keys.PurposeToken, Owner: p.o.KeyOwner,
+	k := &keyset{loaded: time.Now(), byID: map[string]crypto.PublicKey{}}
+	list, err := p.o.Keys.List(ctx, keys.Filter{Purpose: keys.PurposeToken,
 		States: []keys.State{keys.Published, keys.Active, keys.Retiring}})
 	if err != nil {
 		return nil, err
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range list {
-		public, ok := key.Public.(*ecdsa.PublicKey)
-		if !ok || public.Curve != elliptic.P256() {
-			return nil, errors.New("a token key is not on P-256")
+		if key.Owner != p.o.KeyOwner && key.Owner != EdDSAOwner(p.o.KeyOwner) {
+			continue
 		}
-		k.byID[key.ID] = public
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: public, KeyID: key.ID, Algorithm: string(jose.ES256), Use: "sig"})
+		alg, err := algOf(key.Public)
+		if err != nil {
+			return nil, err
+		}
+		k.byID[key.ID] = key.Public
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public, KeyID: key.ID, Algorithm: string(alg), Use: "sig"})
 	}
 	if k.jwks, err = json.Marshal(set); err != nil {
 		return nil, err
@@ -81,8 +87,45 @@ func (p *Provider) loadKeys(ctx context.Context) (*keyset, error) {
 	return k, nil
 }
 
+// EdDSAOwner returns the owner of the keys that sign with EdDSA for clients that want
+// that, beside an owner of keys for ES256.
+func EdDSAOwner(owner string) string { return owner + "-eddsa" }
+
+// algOf returns what a token key signs with.
+func algOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
+	switch k := public.(type) {
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P256() {
+			return jose.ES256, nil
+		}
+	case ed25519.PublicKey:
+		return jose.EdDSA, nil
+	}
+	return "", errors.New("a token key is neither on P-256 nor on Ed25519")
+}
+
+// needKeys makes sure that somebody's tokens can be signed with alg. It fails with kind
+// Invalid where there are no keys for it and none can be made.
+func (p *Provider) needKeys(ctx context.Context, alg, actor string) error {
+	if alg != string(jose.EdDSA) {
+		return nil
+	}
+	owner := EdDSAOwner(p.o.KeyOwner)
+	if _, _, err := p.o.Keys.Active(ctx, keys.PurposeToken, owner); err == nil {
+		return nil
+	}
+	if p.o.MakeKeys == nil {
+		return fault.InvalidInput("the client is not as it should be",
+			fault.Problem{Path: "/id_token_signed_response_alg", Message: "has no keys here: the tokens of this service are signed with ES256"})
+	}
+	if err := p.o.MakeKeys(ctx, owner, actor); err != nil {
+		return fmt.Errorf("make keys: %w", err)
+	}
+	return nil
+}
+
 // tokenKey returns the public key with that id, nil if no token of it counts.
-func (p *Provider) tokenKey(ctx context.Context, kid string) (*ecdsa.PublicKey, error) {
+func (p *Provider) tokenKey(ctx context.Context, kid string) (crypto.PublicKey, error) {
 	k, err := p.keyset(ctx, keysFresh)
 	if err != nil {
 		return nil, err

@@ -130,7 +130,11 @@ type Options struct {
 	Keys     Keys
 	Agencies Agencies
 	Issuer   string // https://HOST[:PORT], or http:// on a loopback host
-	KeyOwner string // whose keys of purpose "token" sign
+	KeyOwner string // whose keys of purpose "token" sign, with ES256; see EdDSAOwner
+
+	// MakeKeys makes keys of purpose "token" for EdDSAOwner(KeyOwner) when the first
+	// client wants them; nil: there are those that there are.
+	MakeKeys func(ctx context.Context, owner, actor string) error
 
 	Site     *web.Site // whose Identify tells who is signed in
 	People   People

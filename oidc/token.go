@@ -103,7 +103,7 @@ func (p *Provider) userinfoURL() string { return p.o.Issuer + "/oidc/userinfo" }
 // signPersonToken makes an access token of a grant.
 func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []string, jkt string) (string, error) {
 	now := p.o.Now().Unix()
-	return p.sign(ctx, tokenType, personClaims{
+	return p.sign(ctx, jose.ES256, tokenType, personClaims{
 		Issuer: p.o.Issuer, Audience: p.userinfoURL(), Subject: g.sub, ClientID: g.client, Scope: strings.Join(scopes, " "), Grant: g.id,
 		ACR: g.acr, AuthTime: g.authTime.Unix(), IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
 		Key: confirm(jkt),
@@ -129,7 +129,7 @@ func (p *Provider) signIDToken(ctx context.Context, client *client, g *grant, ac
 		}
 		c.Name = person.Name
 	}
-	token, err := p.sign(ctx, idTokenType, c)
+	token, err := p.sign(ctx, jose.SignatureAlgorithm(client.IDTokenAlg), idTokenType, c)
 	if err != nil || client.IDTokenKeyAlg == "" {
 		return token, err
 	}
@@ -146,7 +146,7 @@ func sid(g *grant) string {
 // signToken makes an access token for c, for this service itself.
 func (p *Provider) signToken(ctx context.Context, c *client, scopes []string, jkt string) (string, error) {
 	now := p.o.Now().Unix()
-	return p.sign(ctx, tokenType, claims{
+	return p.sign(ctx, jose.ES256, tokenType, claims{
 		Issuer: p.o.Issuer, Audience: p.o.Issuer, Subject: c.ID, ClientID: c.ID,
 		Scope: strings.Join(scopes, " "), Agency: c.Agency,
 		IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
@@ -154,9 +154,13 @@ func (p *Provider) signToken(ctx context.Context, c *client, scopes []string, jk
 	})
 }
 
-// sign makes a JWT of claims with the active key.
-func (p *Provider) sign(ctx context.Context, kind string, claims any) (string, error) {
-	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, p.o.KeyOwner)
+// sign makes a JWT of claims with the active key for alg.
+func (p *Provider) sign(ctx context.Context, alg jose.SignatureAlgorithm, kind string, claims any) (string, error) {
+	owner := p.o.KeyOwner
+	if alg == jose.EdDSA {
+		owner = EdDSAOwner(owner)
+	}
+	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, owner)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -171,10 +175,14 @@ func (p *Provider) sign(ctx context.Context, kind string, claims any) (string, e
 	return token, nil
 }
 
-// signJWT signs with ES256. It fails for a key that is not on P-256.
+// signJWT signs with what the key is for.
 func signJWT(kind, kid string, key crypto.Signer, payload []byte) (string, error) {
+	alg, err := algOf(key.Public())
+	if err != nil {
+		return "", err
+	}
 	options := (&jose.SignerOptions{}).WithType(jose.ContentType(kind)).WithHeader("kid", kid)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: cryptosigner.Opaque(key)}, options)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(key)}, options)
 	if err != nil {
 		return "", err
 	}

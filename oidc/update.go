@@ -51,6 +51,9 @@ func (p *Provider) UpdateClient(ctx context.Context, actor string, c Client) (Cl
 	if err := p.checkClient(ctx, c); err != nil {
 		return Client{}, err
 	}
+	if err := p.needKeys(ctx, c.IDTokenAlg, actor); err != nil {
+		return Client{}, err
+	}
 	c.Created, c.Disabled = old.Created, old.Disabled
 	err = p.o.DB.Update(ctx, func(tx db.Tx) error { return updateClient(ctx, tx, actor, c) })
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -59,7 +61,7 @@ func (p *Provider) writeUserinfo(w http.ResponseWriter, r *http.Request, info us
 	if c.UserinfoKeyAlg == "" {
 		return web.WriteJSON(w, http.StatusOK, info)
 	}
-	token, err := p.sign(r.Context(), infoType, signedInfo{info, p.o.Issuer, c.ID, p.o.Now().Unix()})
+	token, err := p.sign(r.Context(), jose.SignatureAlgorithm(c.IDTokenAlg), infoType, signedInfo{info, p.o.Issuer, c.ID, p.o.Now().Unix()})
 	if err == nil {
 		token, err = p.encrypt(r.Context(), c, c.UserinfoKeyAlg, c.UserinfoEnc, token)
 	}

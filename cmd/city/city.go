@@ -266,7 +266,7 @@ func (c *City) openSignIn(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, Scopes: scopes,
+	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, MakeKeys: c.makeTokenKeys, Scopes: scopes,
 		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Queue: c.queueLogouts,
 		Assurance: c.Login, NumberACR: login.ACRVerified, Fetcher: fetcher{c.Egress}, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err

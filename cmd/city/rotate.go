@@ -239,7 +239,7 @@ func (c *City) ensureNextToken(ctx context.Context, owner, actor string) error {
 	var next keys.Key
 	if len(list) > 0 {
 		next = list[0]
-	} else if next, err = c.Ring.Create(ctx, keys.Spec{Purpose: keys.PurposeToken, Owner: owner, Alg: "ES256", Backend: c.backend, Actor: actor}); err != nil {
+	} else if next, err = c.Ring.Create(ctx, c.tokenSpec(owner, actor)); err != nil {
 		return err
 	}
 	return c.Ring.Move(ctx, next.ID, keys.Published, actor, "next")
