@@ -437,6 +437,7 @@ func TestAuthorizeAccepts(t *testing.T) {
 			"claims":            {"claims": {`{"id_token":{"acr":{"essential":true}}}`}},
 			"the unknown":       {"utm": {"1"}},
 			"scope with spaces": {"scope": {"openid  profile openid "}},
+			"openid last":       {"scope": {"profile openid"}},
 		} {
 			got := back(t, b.authorize(change))
 			if want := authorization(change).Get("state"); !got.Has("code") || got.Get("state") != want {
