@@ -134,7 +134,7 @@ func (p *Provider) pull(ctx context.Context, values url.Values) (*authorization,
 	if err != nil {
 		return nil, fmt.Errorf("find pushed request: %w", err)
 	}
-	if client != values.Get("client_id") || db.Micros(p.o.Now()) >= expires && interaction == "" {
+	if client != values.Get("client_id") || db.Micros(p.o.Now()) >= expires {
 		return nil, errPushed
 	}
 	kept, err := url.ParseQuery(request)
@@ -169,8 +169,12 @@ func (a *authorization) consume(ctx context.Context, tx db.Tx, interaction strin
 	if a.pushed == nil {
 		return nil
 	}
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_pushed SET used = $1, interaction = $2 WHERE hash = $3 AND used = 0 AND expires > $1`,
-		db.Micros(now), interaction, a.pushed))
+	life := pushedLife
+	if interaction != "" { // the browser may load the address again while it waits
+		life = interactionLife
+	}
+	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_pushed SET used = $1, interaction = $2, expires = $3 WHERE hash = $4 AND used = 0 AND expires > $5`,
+		db.Micros(now), interaction, db.Micros(now.Add(life)), a.pushed, db.Micros(now)))
 	if err == nil && !ok {
 		err = errPushed
 	}

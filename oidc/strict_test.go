@@ -270,6 +270,8 @@ func TestPushed(t *testing.T) {
 		// The browser that a request waits in may load its address again; no other may.
 		waiting := s.push(t, url.Values{"prompt": {"consent"}})
 		first := b.get(s.address(waiting)).Header().Get("Location")
+		c.clock.now = c.clock.now.Add(9 * time.Minute)
+		check(t, c.provider.Sweep(t.Context()))
 		if again := b.get(s.address(waiting)).Header().Get("Location"); again != first || first == "" {
 			t.Errorf("sent to %q, then to %q", first, again)
 		}
