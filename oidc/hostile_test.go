@@ -371,3 +371,22 @@ func TestPublishedKeys(t *testing.T) {
 		t.Errorf("fetched %d times", from.times.Load())
 	}
 }
+
+// A client that proves itself with a key has no way in with a secret, whatever stands in
+// its row.
+func TestNoSecretBesideKey(t *testing.T) {
+	c := newTown(t, testSQLite(t))
+	c.newSite(t, "strict")
+	check(t, c.db.Update(t.Context(), func(tx dbTx) error {
+		_, err := tx.ExecContext(t.Context(), `UPDATE oidc_clients SET secret_hash = (SELECT secret_hash FROM oidc_clients WHERE id = 'permits') WHERE id = 'strict'`)
+		return err
+	}))
+	for client, status := range map[string]int{"permits": 200, "strict": 401} {
+		r := httptest.NewRequest("POST", "/oidc/revoke", strings.NewReader("token=x"))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.SetBasicAuth(client, c.secrets["permits"])
+		if w := c.do(r); w.Code != status {
+			t.Errorf("%s: status %d: %s", client, w.Code, w.Body)
+		}
+	}
+}
