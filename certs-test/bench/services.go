@@ -133,7 +133,7 @@ func services(b *bench) error {
 			return err
 		}
 		m := &measured{bench: b, engine: e, city: c, demo: demo}
-		return errors.Join(m.durable(), m.token(), m.flow(), m.fapi(), m.certificate(), m.ocsp())
+		return errors.Join(m.durable(), m.token(), m.flow(), m.fapi(), m.certificate(), m.ocsp(), m.crl())
 	})
 }
 
