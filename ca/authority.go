@@ -283,6 +283,9 @@ func (c *CA) intend(ctx context.Context, row *Certificate) error {
 		if err := checkKeyUse(ctx, tx, row); err != nil {
 			return err
 		}
+		if err := checkNames(ctx, tx, row); err != nil {
+			return err
+		}
 		return insertIntent(ctx, tx, row)
 	})
 	if db.IsUnique(err) {

@@ -91,11 +91,12 @@ type CA struct {
 	roots   atomic.Pointer[roots]
 	issuers map[string]Issuer
 
-	jobs   sync.Map // *x509.CertificateRequest → *job, while it is being issued
-	shards shards
-	ocsp   *responder
-	checks checks
-	kick   chan struct{} // a revocation waits for its CRL
+	jobs     sync.Map // *x509.CertificateRequest → *job, while it is being issued
+	shards   shards
+	refusals budget // of events about refusals
+	ocsp     *responder
+	checks   checks
+	kick     chan struct{} // a revocation waits for its CRL
 
 	mu      sync.Mutex         // guards signers
 	signers map[string]*signer // by key id; old ones stay, for their CRLs

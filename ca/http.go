@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -35,6 +34,7 @@ func (c *CA) Mount(mux *http.ServeMux) {
 	c.route(mux, "POST /ca/v1/certificates", c.issueHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/revoke", c.revokeHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/release", c.releaseHandler)
+	c.mountPolicy(mux)
 }
 
 // MountPublic adds what certificates point to by plain http: the issuers'

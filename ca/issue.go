@@ -59,13 +59,14 @@ var errUnderWay = fault.New(fault.Unavailable, "this certificate is being made, 
 // Issue makes a certificate. It fails with kind Invalid or TooLarge for a request
 // that cannot be fulfilled, NotFound for an unknown agency, firm, person or issuer, Denied
 // when the issuer may not certify the agency, or the person does not work there,
-// Conflict when the idempotency key was
-// used for another request or the subject's key for another subject, and
-// Unavailable when the same request is under way or the issuer's key is away.
+// or has not all of the names, Conflict when the idempotency key was
+// used for another request, or the subject's key is blocked, compromised, ours or
+// another subject's, and Unavailable when the same request is under way or the issuer's key is away.
 func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {
 	cert, err := c.issue(ctx, r)
 	c.metrics.count(r.Profile, err)
 	if err != nil {
+		c.noteRefusal(ctx, r, err)
 		return Certificate{}, fmt.Errorf("issue certificate: %w", err)
 	}
 	return cert, nil
@@ -78,6 +79,11 @@ func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
 	csr, err := proof(&r)
 	if err != nil {
 		return Certificate{}, err
+	}
+	if r.CSR != nil {
+		if err := c.checkForeign(ctx, csr.PublicKey); err != nil {
+			return Certificate{}, err
+		}
 	}
 	subject, err := c.place(ctx, &r)
 	if err != nil {
@@ -144,6 +150,16 @@ func proof(r *Request) (*x509.CertificateRequest, error) {
 		return nil, fmt.Errorf("prove possession: %w", err)
 	}
 	return ParseCSR(r.Profile, der)
+}
+
+// checkForeign refuses a key of our own keyring: what is signed with one must not
+// count as somebody else's. A CSR for one was signed by us, or by a thief.
+func (c *CA) checkForeign(ctx context.Context, pub crypto.PublicKey) error {
+	ours, err := c.ring.Holds(ctx, pub)
+	if err == nil && ours {
+		err = errKeyTaken
+	}
+	return err
 }
 
 // hash names what is asked for: repeated under one idempotency key it must be the
@@ -219,6 +235,7 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())
 	}
 	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
+	row.hosts = r.Hosts
 	row.Agency, row.Holder, row.Actor, row.requestKey = r.Agency, r.holder(), r.Actor, r.IdempotencyKey
 	return t, row, err
 }
@@ -259,22 +276,6 @@ func lintFault(err error) error {
 		p.add("", "breaks the rule "+f.Rule)
 	}
 	return fmt.Errorf("%w", fault.InvalidInput("the certificate may not be issued", p...))
-}
-
-// checkKeyUse refuses a key that is known to be stolen or is held, or that another subject or
-// another purpose has a certificate for.
-func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
-	var n int64
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'
-		AND (agency <> $2 OR holder <> $3 OR profile <> $4 OR (status = 'revoked' AND reason IN ($5, $6, $7)))`,
-		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&n)
-	if err != nil {
-		return err
-	}
-	if n > 0 {
-		return fault.New(fault.Conflict, "this key is compromised or held, or serves another subject or purpose already")
-	}
-	return nil
 }
 
 // abandon gives up an intent. If that fails too, Recover will do it.

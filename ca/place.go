@@ -19,6 +19,7 @@ type particulars struct {
 var asked = map[profile.Kind]particulars{
 	profile.PermitSigning:   {agency: true},
 	profile.DocumentSigning: {agency: true},
+	profile.SystemServer:    {agency: true},
 	profile.SystemClient:    {agency: true, name: true},
 	profile.Officer:         {agency: true, person: true},
 	profile.Firm:            {firm: true},

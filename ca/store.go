@@ -48,6 +48,7 @@ type Certificate struct {
 	CreatedAt time.Time
 	ChangedAt time.Time
 
+	hosts       []string // while it is being issued
 	tbsHash     []byte
 	keyHash     []byte
 	requestKey  string

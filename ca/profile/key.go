@@ -12,6 +12,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 )
 
@@ -70,13 +71,35 @@ func checkRSA(k *rsa.PublicKey) error {
 	return nil
 }
 
-// CheckKey fails unless the profile accepts pub.
+// CheckKey fails unless the profile accepts pub, and for RSA keys that a broken
+// generator made: with a factor below 2^16, with primes so close that Fermat's method
+// finds them, or with the fingerprint of ROCA. That takes most of a millisecond.
 func CheckKey(k Kind, pub crypto.PublicKey) error {
 	rules, ok := k.Rules()
 	if !ok {
 		return fmt.Errorf("no profile is named %.20q", string(k))
 	}
-	return rules.checkKey(k, pub)
+	if err := rules.checkKey(k, pub); err != nil {
+		return err
+	}
+	if key, ok := pub.(*rsa.PublicKey); ok {
+		return checkFactors(key.N)
+	}
+	return nil
+}
+
+// checkFactors looks for the factors of an odd modulus where broken generators leave
+// them.
+func checkFactors(n *big.Int) error {
+	switch {
+	case hasSmallFactor(n):
+		return errors.New("the RSA modulus has a small factor")
+	case hasClosePrimes(n):
+		return errors.New("the RSA key's primes are too close to each other")
+	case hasROCA(n):
+		return errors.New("the RSA key was made by a library whose keys can be broken (ROCA, CVE-2017-15361)")
+	}
+	return nil
 }
 
 func (r Rules) checkKey(k Kind, pub crypto.PublicKey) error {

@@ -22,7 +22,7 @@ const (
 func newCA(e *env) *cobra.Command {
 	f := &apiFlags{}
 	c := group("ca", "Issue and revoke certificates", newCAList(e, f), newCAFind(e, f), newCAExpiring(e, f), newCAShow(e, f), newCAIssue(e, f), newCARevoke(e, f),
-		newCAHold(e, f), newCARelease(e, f), newCACheck(e), newCAAudit(e))
+		newCAHold(e, f), newCARelease(e, f), newCACheck(e), newCAAudit(e), newCANames(e, f), newCABlock(e, f))
 	f.register(c)
 	return c
 }

@@ -90,6 +90,7 @@ var doors = []door{
 	{"github.com/coreos/go-oidc/", []string{"cmd/demoapp"}},
 	{"golang.org/x/oauth2", []string{"cmd/demoapp"}},
 	{"golang.org/x/net/html", []string{"cmd/visitor"}},
+	{"golang.org/x/net/publicsuffix", []string{"ca/profile"}},
 	{"golang.org/x/text/", []string{"internal/web", "oidc/login", "licenses/desk", "ca"}},
 	{"github.com/chromedp/", []string{"internal/testkit"}},
 	{"github.com/go-jose/go-jose/v4", []string{"oidc", "licenses"}},

@@ -1,0 +1,172 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// BlockedKey is a public key that gets no certificate.
+type BlockedKey struct {
+	SPKI   []byte // SHA-256 of its SubjectPublicKeyInfo in DER
+	Reason string
+	Actor  string
+	At     time.Time
+}
+
+// maxBlocked is how many keys are blocked in one call, and listed in one.
+const maxBlocked = 100
+
+// What is behind refusals that stand in the log: somebody tried what should not
+// happen by mistake.
+var (
+	errBlockedKey     = fault.New(fault.Conflict, "this key is on the list of blocked keys")
+	errCompromisedKey = fault.New(fault.Conflict, "this key is compromised or held")
+	errKeyTaken       = fault.New(fault.Conflict, "this key serves another subject or purpose already")
+)
+
+// BlockKeys blocks up to 100 public keys for good, each by the SHA-256 of its
+// SubjectPublicKeyInfo. Certificates that there are for them stay: revoking them is
+// another decision. A key that is blocked already stays so, for the reason it was. It
+// fails with kind Invalid for a hash of another length, and for a reason that is
+// empty or longer than 200 bytes.
+func (c *CA) BlockKeys(ctx context.Context, actor, reason string, spki ...[]byte) error {
+	if !isText(actor, 1, 128) || !isText(reason, 1, 200) {
+		return fault.New(fault.Invalid, "the actor or the reason is missing, too long or not printable")
+	}
+	if len(spki) == 0 || len(spki) > maxBlocked {
+		return fault.New(fault.Invalid, fmt.Sprintf("1 to %d keys are blocked at once", maxBlocked))
+	}
+	for _, sum := range spki {
+		if len(sum) != sha256.Size {
+			return fault.New(fault.Invalid, "a key is blocked by the SHA-256 of its SubjectPublicKeyInfo")
+		}
+	}
+	err := c.db.Update(ctx, func(tx db.Tx) error {
+		for _, sum := range spki {
+			if err := c.blockKey(ctx, tx, BlockedKey{SPKI: sum, Reason: reason, Actor: actor}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("block keys: %w", err)
+	}
+	return nil
+}
+
+func (c *CA) blockKey(ctx context.Context, tx db.Tx, k BlockedKey) error {
+	res, err := tx.ExecContext(ctx, `INSERT INTO ca_blocked_keys (spki, reason, actor, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki) DO NOTHING`,
+		k.SPKI, k.Reason, k.Actor, db.Micros(c.now()))
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "certificate.block", Actor: k.Actor, Object: "key:" + hex.EncodeToString(k.SPKI), Data: map[string]any{"reason": k.Reason}})
+	return err
+}
+
+// BlockedKeys returns up to 100 blocked keys in the order of their hashes, after the
+// given one; nil begins at the first.
+func (c *CA) BlockedKeys(ctx context.Context, after []byte) (list []BlockedKey, err error) {
+	if after == nil {
+		after = []byte{}
+	}
+	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
+		list, err = readBlocked(ctx, tx, after)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list blocked keys: %w", err)
+	}
+	return list, nil
+}
+
+func readBlocked(ctx context.Context, tx db.Tx, after []byte) (list []BlockedKey, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT spki, reason, actor, created_at FROM ca_blocked_keys WHERE spki > $1 ORDER BY spki LIMIT $2`, after, maxBlocked)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var k BlockedKey
+		var at int64
+		if err := rows.Scan(&k.SPKI, &k.Reason, &k.Actor, &at); err != nil {
+			return nil, err
+		}
+		k.SPKI, k.At = bytes.Clone(k.SPKI), db.Time(at)
+		list = append(list, k)
+	}
+	return list, rows.Err()
+}
+
+// checkKeyUse refuses a key that is blocked, held or known to be stolen, or that another
+// subject or another purpose has a certificate for.
+func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
+	var blocked, compromised, taken int64
+	err := tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM ca_blocked_keys WHERE spki = $1),
+		COALESCE(SUM(CASE WHEN status = 'revoked' AND reason IN ($5, $6, $7) THEN 1 ELSE 0 END), 0),
+		COALESCE(SUM(CASE WHEN agency <> $2 OR holder <> $3 OR profile <> $4 THEN 1 ELSE 0 END), 0)
+		FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'`,
+		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&blocked, &compromised, &taken)
+	switch {
+	case err != nil:
+		return err
+	case blocked > 0:
+		return errBlockedKey
+	case compromised > 0:
+		return errCompromisedKey
+	case taken > 0:
+		return errKeyTaken
+	}
+	return nil
+}
+
+// refusedPerMinute bounds how many refusals a process writes to the log: a caller
+// who repeats one all day must not fill it. The metric counts them all.
+const refusedPerMinute = 20
+
+// noteRefusal writes that somebody asked for a stolen or blocked key, or for a
+// foreign name, if err says so.
+func (c *CA) noteRefusal(ctx context.Context, r Request, err error) {
+	var cause string
+	switch {
+	case errors.Is(err, errBlockedKey):
+		cause = "blocked key"
+	case errors.Is(err, errCompromisedKey):
+		cause = "compromised key"
+	case errors.Is(err, errForeignName):
+		cause = "foreign name"
+	default:
+		return
+	}
+	if !c.refusals.take(c.now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), authTimeout)
+	defer cancel()
+	object := "profile:" + string(r.Profile)
+	if r.Agency != "" {
+		object = "agency:" + r.Agency
+	}
+	err = c.db.Update(ctx, func(tx db.Tx) error {
+		_, err := audit.Append(ctx, tx, audit.Event{Kind: "certificate.refused", Actor: r.Actor, Object: object,
+			Data: map[string]any{"profile": string(r.Profile), "cause": cause}})
+		return err
+	})
+	if err != nil {
+		c.log.WarnContext(ctx, "refusal not logged", slog.Any("cause", err))
+	}
+}
