@@ -19,8 +19,9 @@ const (
 	nameTurn  = time.Second // that Run spends on them at a time
 )
 
-// unnamedQuery finds the rows whose name is not entered yet.
-const unnamedQuery = `SELECT serial, subject FROM ca_certificates WHERE name IS NULL ORDER BY serial LIMIT $1`
+// unnamedQuery finds the rows whose name is not entered yet. People are not found by
+// their names, which stand in no index: they have none here.
+const unnamedQuery = `SELECT serial, CASE WHEN holder LIKE 'person:%' THEN '' ELSE subject END FROM ca_certificates WHERE name IS NULL ORDER BY serial LIMIT $1`
 
 // searchName is the form in which names are sought: without differences of case, of
 // width (NFKC) and of spaces.

@@ -102,6 +102,10 @@ func TestProfilesAreIssued(t *testing.T) {
 				if bytes.Contains(cert.DER, []byte(resident)) {
 					t.Error("the certificate holds a resident number")
 				}
+				page, err := a.Search(t.Context(), ca.Query{Text: tt.subject, Profile: tt.r.Profile})
+				if err != nil || (len(page.Certificates) > 0) == strings.HasPrefix(tt.holder, "person:") {
+					t.Errorf("%d found by the name %s, %v", len(page.Certificates), tt.subject, err)
+				}
 				found, err := a.Find(t.Context(), cert.Serial)
 				if err != nil || found.Holder != tt.holder {
 					t.Errorf("found %+v, %v", found, err)
