@@ -28,6 +28,7 @@ import (
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/trust"
 	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/internal/webhook"
 	"github.com/signet-city/signet/licenses"
 	"github.com/signet-city/signet/licenses/desk"
 	"github.com/signet-city/signet/licenses/wallet"
@@ -122,6 +123,7 @@ type City struct {
 	Console   *console.Console
 	Outbox    *outbox.Outbox
 	Egress    *egress.Client
+	Webhooks  *webhook.Service
 	Health    *obs.Health
 
 	backend   string
@@ -236,6 +238,9 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.openWebhooks(o); err != nil {
+		return err
+	}
 	if err := c.openPages(o); err != nil {
 		return err
 	}
@@ -340,7 +345,7 @@ func (c *City) Close() error {
 // replicas' keys, keeps their schedule, seals the log, publishes trust and CRLs, completes licences.
 func (c *City) Work(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule, c.Approvals.Run, c.Outbox.Run} {
+	for _, run := range []func(context.Context) error{c.Ring.Run, c.Log.Run, c.Licenses.Run, c.Trust.Run, c.CA.Run, c.Login.Run, c.OIDC.Run, c.Desk.Run, c.runSchedule, c.Approvals.Run, c.Outbox.Run, c.Webhooks.Run} {
 		g.Go(func() error { return run(ctx) })
 	}
 	return g.Wait()
@@ -354,6 +359,7 @@ func (c *City) Handler() http.Handler {
 	c.Licenses.Mount(mux)
 	c.Registry.Mount(mux, c.OIDC)
 	c.CA.Mount(mux)
+	c.Webhooks.Mount(mux)
 	c.Trust.Mount(mux)
 	c.Log.Mount(mux)
 	c.Log.MountExport(mux, c.OIDC, c.allowExport)

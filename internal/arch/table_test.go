@@ -50,12 +50,15 @@ var table = map[string]row{
 	"licenses/wallet": {imports: join(house, pure, []string{"licenses"})},
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 
+	// What other systems are told.
+	"internal/webhook": {imports: house},
+
 	// The two-person rule, and its pages.
 	"internal/approval": {imports: []string{"internal/registry", "internal/audit", "internal/db", "internal/web", "internal/fault"}},
 	"internal/console":  {imports: join(house, []string{"internal/approval"})},
 
 	"config":     {},
-	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "internal/console", "verify/read", "config", "cmd/demoapp"})},
+	"cmd/city":   {imports: join(house, pure, services, []string{"internal/trust", "internal/webhook", "internal/approval", "internal/console", "verify/read", "config", "cmd/demoapp"})},
 	"cmd/signet": {imports: join(house, pure, services, []string{"internal/trust", "internal/approval", "internal/console", "verify/read", "config", "cmd/city", "cmd/visitor"})},
 	// A relying party of the demo and a visitor of its pages know addresses only.
 	"cmd/demoapp": {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
@@ -112,16 +115,17 @@ var doors = []door{
 	{"golang.org/x/mod/sumdb/note", []string{"internal/audit", "internal/keys", "cmd/city"}},
 	{"golang.org/x/sync/", []string{"cmd/city"}},
 	// The registerer stands in every Options; see metricsOnly.
-	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "internal/approval", "internal/console", "cmd/city", "cmd/signet"})},
+	{"github.com/prometheus/client_golang/prometheus", join(house, services, []string{"internal/trust", "internal/webhook", "internal/approval", "internal/console", "cmd/city", "cmd/signet"})},
 	{"github.com/prometheus/client_golang/prometheus/", []string{"internal/obs"}},
 	{"golang.org/x/crypto/", join(house, pure, services, []string{"internal/trust", "cmd/city", "cmd/signet"})},
 }
 
 // testDoors lists the libraries that any test may import, and no other file:
 // comparing, judging histories, scripts of the command line, browsers, codes for them
-// to read, somebody else's OAuth and OpenID clients, and a name server that lies.
+// to read, somebody else's OAuth and OpenID clients, a name server that lies, and
+// signers for the log of a test.
 var testDoors = []string{"github.com/google/go-cmp/", "github.com/anishathalye/porcupine", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/oauth2", "github.com/coreos/go-oidc/",
-	"github.com/chromedp/", "rsc.io/qr", "golang.org/x/net/dns/dnsmessage", "github.com/prometheus/client_golang/prometheus/testutil"}
+	"github.com/chromedp/", "rsc.io/qr", "golang.org/x/net/dns/dnsmessage", "golang.org/x/mod/sumdb/note", "github.com/prometheus/client_golang/prometheus/testutil"}
 
 // metricsOnly reports whether a name of the prometheus package makes or registers
 // a collector, which only metrics.go does.

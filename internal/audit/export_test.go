@@ -43,3 +43,6 @@ func FindQuery(f EventFilter) string {
 	query, _ := f.query()
 	return query
 }
+
+// SinceQuery returns the query of Since.
+func SinceQuery(kinds, limit int) string { return sinceQuery(kinds, limit) }

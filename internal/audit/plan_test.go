@@ -18,6 +18,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"number":    {audit.NumberQuery, "SEARCH audit_events USING INDEX sqlite_autoindex_audit_events_1 (id=?)"},
 		"by kind":   {audit.FindQuery(audit.EventFilter{Kind: "a", After: "b", Limit: 1}), "USING INDEX sqlite_autoindex_audit_events_1 (id>?)"},
 		"by object": {audit.FindQuery(audit.EventFilter{Object: "a"}), "USING INDEX audit_events_by_object (object=?)"},
+		"since":     {audit.SinceQuery(3, 10), "USING INDEX audit_events_sealed (seq>? AND seq<?)"},
 		"due":       {audit.DueQuery, "USING INDEX audit_erasures_open"},
 		"both":      {audit.FindQuery(audit.EventFilter{Object: "a", Kind: "b"}), "USING INDEX audit_events_by_object (object=?)"},
 	} {
