@@ -178,3 +178,20 @@ func TestGoneAndFailing(t *testing.T) {
 		}
 	})
 }
+
+// TestToldFromNowOn: what was sealed before is not told, although nobody had followed
+// the log so far.
+func TestToldFromNowOn(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		r := c.open()
+		c.subscribe(r, "x.a.licenses", "https://a.example/hook", "license.issued")
+		c.happen("license.made", "a", 3)
+		later, _ := c.subscribe(r, "x.a.licenses", "https://a.example/late", "license.issued")
+		c.happen("license.made", "a", 2)
+		must(t, r.Follow(t.Context()))
+		if all, late := c.count("outbox"), c.count("outbox WHERE target = '"+later+"'"); all != 7 || late != 2 {
+			t.Errorf("%d messages, %d for the later one", all, late)
+		}
+	})
+}
