@@ -43,6 +43,7 @@ func newRoot(e *env) *cobra.Command {
 		newRootAct(e),
 		newApproval(e),
 		newCA(e),
+		newWebhook(e),
 		newClient(e),
 		newPeople(e),
 		newLicense(e),
