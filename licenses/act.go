@@ -43,18 +43,22 @@ func (a Act) edge() (from []Status, to Status) {
 	return nil, ""
 }
 
-// Act changes the status of a licence of the caller's agency and returns the
-// licence. With an idempotency key, a repetition of the same act is answered like
+// Act changes the status of a licence of the caller's agency, or of one whose place
+// it has taken, and returns the licence. The agency has authority for the type. With an idempotency key, a repetition of the same act is answered like
 // the first; without one ("") it is a conflict.
 func (s *Service) Act(ctx context.Context, caller web.Caller, id string, act Act, reason, key string) (*License, error) {
 	if err := checkAct(act, reason, key); err != nil {
 		return nil, err
 	}
 	now := s.now().UTC().Truncate(time.Microsecond)
+	owner, err := s.owner(ctx, caller, id, now)
+	if err != nil {
+		return nil, fmt.Errorf("%s licence: %w", act, err)
+	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{id, string(act), reason}, "\x00")))
 	var changed bool
-	err := s.db.Update(ctx, func(tx db.Tx) (err error) {
-		changed, err = s.act(ctx, tx, caller, id, act, reason, key, sum[:], now)
+	err = s.db.Update(ctx, func(tx db.Tx) (err error) {
+		changed, err = s.act(ctx, tx, caller, owner, id, act, reason, key, sum[:], now)
 		return err
 	})
 	if err != nil {
@@ -83,11 +87,11 @@ func checkAct(act Act, reason, key string) error {
 
 // act does the work of Act in a transaction and reports whether it changed
 // anything.
-func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
+func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
 	var was Status
 	var place int64
 	err := tx.QueryRowContext(ctx, "SELECT "+state+", l.place FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
-		"WHERE l.id = $1 AND l.agency = $2", id, caller.Agency).Scan(&was, &place)
+		"WHERE l.id = $1 AND l.agency = $2", id, owner).Scan(&was, &place)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}

@@ -116,6 +116,9 @@ func (s *Service) checkOne(ctx context.Context, tx db.Tx, l *License, byKey map[
 	if err != nil {
 		return err
 	}
+	if err := checkReplaced(ctx, tx, l); err != nil {
+		return err
+	}
 	if !reflect.DeepEqual(want, p.Claims) {
 		return errors.New("has a permit that differs from its record")
 	}

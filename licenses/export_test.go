@@ -46,3 +46,24 @@ func (s *Service) Routes() []string {
 	}
 	return all
 }
+
+// BeginReplacement is Replace up to the signature, where a crash would end it.
+func (s *Service) BeginReplacement(ctx context.Context, caller web.Caller, id string, r Replacement) error {
+	agency, err := s.registry.FindAgency(ctx, caller.Agency)
+	if err != nil {
+		return err
+	}
+	old, err := s.Any(ctx, id)
+	if err != nil {
+		return err
+	}
+	d := &draft{key: r.Key}
+	if d.hash, err = r.hash(id); err != nil {
+		return err
+	}
+	if err := s.succeed(ctx, d, old, agency, r, s.now().UTC().Truncate(time.Microsecond)); err != nil {
+		return err
+	}
+	_, err = s.intend(ctx, caller, d, old, r)
+	return err
+}

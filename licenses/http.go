@@ -30,21 +30,29 @@ var openAPI []byte // the document of what routes returns; a test compares the t
 type route struct {
 	pattern string
 	serve   func(w http.ResponseWriter, r *http.Request, c web.Caller) error
+	scopes  []string // of which a token needs one; nil: Scope
 }
 
 // routes returns every address that an access token opens. What is added here has
 // to be added to openapi.json.
 func (s *Service) routes() []route {
 	return []route{
-		{"POST /licenses/v1/licenses", s.postLicense},
-		{"GET /licenses/v1/licenses", s.listLicenses},
-		{"GET /licenses/v1/licenses/{id}", s.getLicense},
-		{"GET /licenses/v1/licenses/{id}/qr.png", s.getPNG},
-		{"GET /licenses/v1/licenses/{id}/qr.svg", s.getSVG},
-		{"POST /licenses/v1/licenses/{id}/suspend", s.postAct(Suspend)},
-		{"POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume)},
-		{"POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke)},
-		{"POST /licenses/v1/batch", s.postBatch},
+		{"POST /licenses/v1/licenses", s.postLicense, nil},
+		{"GET /licenses/v1/licenses", s.listLicenses, nil},
+		{"GET /licenses/v1/licenses/{id}", s.getLicense, nil},
+		{"GET /licenses/v1/licenses/{id}/qr.png", s.getPNG, nil},
+		{"GET /licenses/v1/licenses/{id}/qr.svg", s.getSVG, nil},
+		{"POST /licenses/v1/licenses/{id}/suspend", s.postAct(Suspend), nil},
+		{"POST /licenses/v1/licenses/{id}/resume", s.postAct(Resume), nil},
+		{"POST /licenses/v1/licenses/{id}/revoke", s.postAct(Revoke), nil},
+		{"POST /licenses/v1/licenses/{id}/renew", s.postReplace(Renewed), nil},
+		{"POST /licenses/v1/licenses/{id}/change", s.postReplace(Changed), nil},
+		{"POST /licenses/v1/licenses/{id}/reprint", s.postReplace(Reprinted), nil},
+		{"POST /licenses/v1/batch", s.postBatch, nil},
+		{"GET /licenses/v1/types", s.listTypes, []string{TypesScope, Scope}},
+		{"GET /licenses/v1/types/{id}", s.getType, []string{TypesScope, Scope}},
+		{"POST /licenses/v1/types", s.postType, []string{TypesScope}},
+		{"POST /licenses/v1/types/check", s.postTypeCheck, []string{TypesScope}},
 	}
 }
 
@@ -54,7 +62,7 @@ const documentPattern = "GET /licenses/v1/openapi.json"
 func (s *Service) Mount(mux *http.ServeMux) {
 	for _, route := range s.routes() {
 		mux.Handle(route.pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
-			caller, err := web.Authorize(s.tokens, r, Scope)
+			caller, err := s.authorize(r, route.scopes)
 			if err != nil {
 				return err
 			}
@@ -62,7 +70,19 @@ func (s *Service) Mount(mux *http.ServeMux) {
 		}, s.log))
 	}
 	mux.Handle(documentPattern, web.Handler(getDocument, s.log))
-	s.mountTypes(mux)
+}
+
+// authorize returns the caller if the token has one of the scopes.
+func (s *Service) authorize(r *http.Request, scopes []string) (caller web.Caller, err error) {
+	if scopes == nil {
+		scopes = []string{Scope}
+	}
+	for _, scope := range scopes {
+		if caller, err = web.Authorize(s.tokens, r, scope); err == nil {
+			return caller, nil
+		}
+	}
+	return caller, err
 }
 
 func getDocument(w http.ResponseWriter, _ *http.Request) error {
@@ -97,6 +117,9 @@ func (s *Service) getLicense(w http.ResponseWriter, r *http.Request, c web.Calle
 	if err != nil {
 		return err
 	}
+	if l.Versions, err = s.History(r.Context(), l.Number); err != nil {
+		return err
+	}
 	return web.WriteJSON(w, http.StatusOK, l)
 }
 
@@ -117,8 +140,8 @@ func (s *Service) listLicenses(w http.ResponseWriter, r *http.Request, c web.Cal
 		Next     string     `json:"next,omitempty"`
 	}
 	err := s.db.Read(r.Context(), func(tx db.Tx) (err error) {
-		page.Licenses, err = s.find(r.Context(), tx, `l.agency = $1 AND l.id > $2 AND ($3 = '' OR l.number = $3) AND ($4 = '' OR l.holder = $4)
-			AND l.id IN (SELECT id FROM licenses WHERE agency = $1 AND id > $2 AND ($3 = '' OR number = $3) AND ($4 = '' OR holder = $4)
+		page.Licenses, err = s.find(r.Context(), tx, `l.agency = $1 AND l.id > $2 AND ($3 = '' OR l.number = $3 OR l.id IN (SELECT license FROM license_replacements WHERE number = $3)) AND ($4 = '' OR l.holder = $4)
+			AND l.id IN (SELECT id FROM licenses WHERE agency = $1 AND id > $2 AND ($3 = '' OR number = $3 OR id IN (SELECT license FROM license_replacements WHERE number = $3)) AND ($4 = '' OR holder = $4)
 			ORDER BY id LIMIT `+strconv.Itoa(limit)+`)`, c.Agency, q.Get("after"), q.Get("number"), q.Get("holder"))
 		return err
 	})

@@ -155,8 +155,10 @@ func (s *Service) seal(ctx context.Context, caller web.Caller, d *draft) (err er
 	if err := claims.Validate(); err != nil {
 		return fault.InvalidInput("the data do not fit a permit", fault.Problem{Path: "/data", Message: err.Error()})
 	}
-	if d.lic.hash, err = d.req.hash(); err != nil {
-		return err
+	if d.lic.hash = d.hash; d.hash == nil {
+		if d.lic.hash, err = d.req.hash(); err != nil {
+			return err
+		}
 	}
 	plain, err := json.Marshal(d.record, json.Deterministic(true))
 	if err != nil {
@@ -251,6 +253,10 @@ func (s *Service) complete(ctx context.Context, list []*License, key keys.Key, s
 	}
 	s.metrics.issued.WithLabelValues("issued").Add(float64(len(moved)))
 	for _, d := range done {
+		if moved[d.lic.ID] && d.lic.Version > 1 {
+			s.metrics.acts.WithLabelValues("replace").Inc()
+			s.changed()
+		}
 		if moved[d.lic.ID] {
 			d.lic.Status, d.lic.Permit, d.lic.Changed = Issued, d.text, now
 		} else if err := s.reload(ctx, d.lic); err != nil {
@@ -312,6 +318,16 @@ func (s *Service) outcome(ctx context.Context, done []signed, key string, now ti
 				return err
 			}
 		}
+		for _, d := range done {
+			if d.lic.Version == 1 || !moved[d.lic.ID] {
+				continue
+			}
+			e, err := s.supersede(ctx, tx, d.lic, now)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
 		_, err := audit.Append(ctx, tx, events...)
 		return err
 	})
@@ -322,7 +338,7 @@ func (s *Service) outcome(ctx context.Context, done []signed, key string, now ti
 const (
 	EventIntent  = "license.issue.intent"
 	EventOutcome = "license.issue.outcome"
-	EventAct     = "license.act" // .suspend, .resume, .revoke
+	EventAct     = "license.act" // .suspend, .resume, .revoke, .replace
 )
 
 // reload reads the licence once more, into l.

@@ -125,11 +125,12 @@ func (f Filter) query(types []string, holders []holder) (string, []any) {
 	switch {
 	case f.Number != "":
 		q.arm("id", append(f.rest(q), "number = "+q.arg(f.Number), "id < "+q.arg(after))...)
+		q.arm("id", append(f.rest(q), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id < "+q.arg(after))...)
 	case f.Holder != "":
 		for _, h := range holders {
 			q.arm("id", append(f.rest(q), "holder = "+q.arg(h.ref), "holder_kind = "+q.arg(h.kind), "id < "+q.arg(after))...)
 		}
-	case f.Status == Revoked || f.Status == Suspended:
+	case f.Status == Revoked || f.Status == Suspended || f.Status == Replaced:
 		conditions := []string{"agency >= " + q.arg(f.Agency), "(agency, id) < (" + q.arg(f.Agency) + ", " + q.arg(after) + ")", "status IN ('revoked', 'suspended')"}
 		if f.Type != "" {
 			conditions = append(conditions, "type = "+q.arg(f.Type))
@@ -160,13 +161,18 @@ func (f Filter) rest(q *query) []string {
 // status returns the conditions of f.Status: see state.
 func (f Filter) status(q *query) []string {
 	const signing = "EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id)"
+	const replaced = "EXISTS (SELECT 1 FROM license_replacements r WHERE r.replaces = licenses.id)"
 	switch f.Status {
 	case "":
 		return nil
 	case Signing:
 		return []string{"id IN (SELECT license FROM license_signing)"}
 	case Issued:
-		return []string{"status = " + q.arg(string(Issued)), "NOT " + signing}
+		return []string{"status IN (" + q.arg(string(Issued)) + ", " + q.arg(replacing) + ")", "NOT " + signing}
+	case Replaced:
+		return []string{"status = " + q.arg(string(Revoked)), replaced}
+	case Revoked:
+		return []string{"status = " + q.arg(string(Revoked)), "NOT " + replaced}
 	default:
 		return []string{"status = " + q.arg(string(f.Status))}
 	}

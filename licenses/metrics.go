@@ -15,7 +15,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		issued: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_licenses_issue_total",
 			Help: "Requests to issue a licence, by result: issued, replayed, refused, failed."}, []string{"result"}),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_licenses_acts_total",
-			Help: "Licences suspended, resumed and revoked."}, []string{"act"}),
+			Help: "Licences suspended, resumed, revoked and replaced."}, []string{"act"}),
 		swept: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_licenses_swept_total",
 			Help: "Licences left in signing that the sweeper completed."}),
 		types: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_licenses_types_added_total",

@@ -167,6 +167,12 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		{"post", one + "/revoke", "narrow", `{"reason":"r"}`, "", 403},
 		{"post", one + "/revoke", "donghu", `{"reason":"r"}`, "", 200},
 		{"post", "/licenses/v1/batch", "", "{}", "", 401},
+		{"post", one + "/renew", "donghu", `{"reason":"r"}`, "n", 409},
+		{"post", one + "/renew", "donghu", `{"reason":"r"}`, "", 400},
+		{"post", one + "/reprint", "edu", `{"reason":"r"}`, "o", 404},
+		{"get", "/licenses/v1/types", "donghu", "", "", 200},
+		{"get", "/licenses/v1/types", "", "", "", 401},
+		{"post", "/licenses/v1/types", "donghu", `{"file":"x"}`, "", 403},
 	}
 	for _, tc := range tests {
 		var headers []string

@@ -42,6 +42,7 @@ type draft struct {
 	lic    *License
 	record record
 	sealed []byte // record, encrypted
+	hash   []byte // of what was asked; nil means the request's
 
 	replayed bool
 	err      error
@@ -89,7 +90,7 @@ func (s *Service) check(d *draft, agency registry.Agency, now time.Time) error {
 	if len(problems) > 0 {
 		return refuse("the request has problems", problems...)
 	}
-	d.lic = &License{ID: db.NewID(), Type: t.ID, TypeVersion: t.Version, Agency: agency.ID, Status: Signing, Created: now, Changed: now, requestKey: d.key}
+	d.lic = &License{ID: db.NewID(), Version: 1, Type: t.ID, TypeVersion: t.Version, Agency: agency.ID, Status: Signing, Created: now, Changed: now, requestKey: d.key}
 	d.record = record{TypeVersion: t.Version, Issuer: agency.USCC, Data: d.req.Data, NotBefore: from.Unix(), NotAfter: until.Unix()}
 	return nil
 }

@@ -1,6 +1,7 @@
 package licenses
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json/v2"
@@ -23,12 +24,14 @@ const (
 	Issued    Status = "issued"
 	Suspended Status = "suspended"
 	Revoked   Status = "revoked"
+	Replaced  Status = "replaced" // by a version that was signed; to verifiers it is revoked
 )
 
 // License is one licence. Permit is empty while it is being signed.
 type License struct {
 	ID          string         `json:"id"`
 	Number      string         `json:"number"`
+	Version     int            `json:"version"`    // of the licence, from 1: see Replace
 	Identifier  string         `json:"identifier"` // GB/T 36904-2018
 	Type        string         `json:"type"`
 	TypeVersion int            `json:"type_version"` // of the type's file
@@ -42,6 +45,7 @@ type License struct {
 	Created     time.Time      `json:"created"`
 	Changed     time.Time      `json:"changed"`
 	Permit      string         `json:"permit,omitempty"`
+	Versions    []Version      `json:"versions,omitempty"` // see History; nil while there is one
 
 	holderName string
 	holderRef  string // USCC or the person's id in the registry
@@ -69,11 +73,18 @@ var (
 	errReplayed = fault.New(fault.Conflict, "the idempotency key was used with another request")
 )
 
-// state is a licence's status in SQL: while its row stands in license_signing, it
-// is being signed, whatever the column says.
-const state = `CASE WHEN g.license IS NULL THEN l.status ELSE 'signing' END`
+// The column's value of a licence while the one that replaces it is being signed.
+// It is in force for that time: a crash leaves no holder without a permit.
+const replacing = "replacing"
 
-const columns = `l.id, l.number, l.type, l.agency, l.record, ` + state + `, l.reason, l.place, l.client, l.request_key, l.request_hash,
+// state is a licence's status in SQL: while its row stands in license_signing, it
+// is being signed, whatever the column says; one that was replaced is revoked there.
+const state = `CASE WHEN g.license IS NOT NULL THEN 'signing' WHEN l.status = '` + replacing + `' THEN 'issued'
+	WHEN l.status = 'revoked' AND ` + wasReplaced + ` THEN 'replaced' ELSE l.status END`
+
+const wasReplaced = `EXISTS (SELECT 1 FROM license_replacements r WHERE r.replaces = l.id)`
+
+const columns = `l.id, l.number, l.holder, l.type, l.agency, l.record, ` + state + `, l.reason, l.place, l.client, l.request_key, l.request_hash,
 	l.created_at, l.changed_at, COALESCE(p.issued_at, 0), p.body`
 
 // find returns the licences for which where holds, in the order of their ids.
@@ -97,13 +108,15 @@ func (s *Service) find(ctx context.Context, tx db.Tx, where string, args ...any)
 
 func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*License, error) {
 	var l License
+	var number string
 	var sealed, body []byte
 	var created, changed, issued int64
-	err := rows.Scan(&l.ID, &l.Number, &l.Type, &l.Agency, &sealed, &l.Status, &l.Reason, &l.place, &l.client, &l.requestKey,
+	err := rows.Scan(&l.ID, &number, &l.holderRef, &l.Type, &l.Agency, &sealed, &l.Status, &l.Reason, &l.place, &l.client, &l.requestKey,
 		&l.hash, &created, &changed, &issued, &body)
 	if err != nil {
 		return nil, err
 	}
+	l.Number, l.Version = splitNumber(number)
 	l.Created, l.Changed = db.Time(created), db.Time(max(changed, issued)) // the outcome leaves changed_at alone
 	plain, err := s.ring.Open(ctx, sealed, recordAAD(l.ID))
 	if err != nil {
@@ -130,7 +143,7 @@ func (s *Service) fill(l *License, r record) {
 	l.NotBefore, l.NotAfter = time.Unix(r.NotBefore, 0).UTC(), time.Unix(r.NotAfter, 0).UTC()
 	l.TypeVersion = max(r.TypeVersion, 1)
 	if t := s.newest(l.Type); t != nil {
-		l.Identifier = Identifier(t.Identifier, r.Issuer, l.Number, 1)
+		l.Identifier = Identifier(t.Identifier, r.Issuer, l.Number, l.Version)
 	}
 }
 
@@ -159,13 +172,16 @@ func (s *Service) claims(l *License, at time.Time) (permit.Claims, error) {
 	}, nil
 }
 
-// Find returns a licence of the caller's agency.
+// Find returns a licence of an agency or of one whose place it has taken.
 func (s *Service) Find(ctx context.Context, agency, id string) (*License, error) {
 	l, err := s.Any(ctx, id)
-	if err == nil && l.Agency != agency {
-		return nil, ErrNotFound
+	if err != nil {
+		return nil, err
 	}
-	return l, err
+	if heir, err := s.Inherits(ctx, agency, l.Agency); err != nil || !heir {
+		return nil, cmp.Or(err, ErrNotFound)
+	}
+	return l, nil
 }
 
 // Any returns a licence of whatever agency, for those who check the register.

@@ -1,6 +1,7 @@
 package licenses
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -25,6 +27,8 @@ const (
 	HolderFirm   = "firm"
 	HolderPerson = "person"
 )
+
+const maxRenewDays = 3660
 
 const maxTypeFile = 256 << 10 // bytes
 
@@ -46,6 +50,8 @@ type Type struct {
 	Holder       string     `yaml:"holder"`        // firm or person
 	NumberPrefix string     `yaml:"number_prefix"` // of the licence number: one to eight capital letters
 	Years        int        `yaml:"years"`         // validity when the request names no end
+	RenewDays    int        `yaml:"renew_days"`    // how long before its end a licence may be renewed; 0 means 90
+	Reprint      bool       `yaml:"reprint"`       // whether one that was lost is printed once more
 	StatusHours  int        `yaml:"status_hours"`  // oldest status that a verifier may rely on
 	Schema       any        `yaml:"schema"`        // JSON Schema 2020-12 of the data
 	Fields       []Field    `yaml:"fields"`        // which data travel in the permit
@@ -77,6 +83,11 @@ type Code struct {
 	Code  uint64 `yaml:"code"`
 	Value string `yaml:"value"` // as it stands in the data
 	Names Names  `yaml:"names"`
+}
+
+// renewFrom returns when a licence that ends then may first be renewed.
+func (t *Type) renewFrom(end time.Time) time.Time {
+	return end.AddDate(0, 0, -cmp.Or(t.RenewDays, 90))
 }
 
 // ShippedTypes returns the types that come with the program, by id.
@@ -190,6 +201,9 @@ func (t *Type) check() error {
 	}
 	if t.Years < 1 || t.Years > maxYears {
 		bad("years: want 1 to %d", maxYears)
+	}
+	if t.RenewDays < 0 || t.RenewDays > maxRenewDays {
+		bad("renew_days: want 0 to %d", maxRenewDays)
 	}
 	if t.StatusHours < 1 {
 		bad("status_hours: want 1 or more")

@@ -223,8 +223,7 @@ func TestTypesAddedAtOnce(t *testing.T) {
 
 func TestTypesOverHTTP(t *testing.T) {
 	c := newCity(t, testkit.SQLite(t))
-	mux := http.NewServeMux()
-	c.Mount(mux)
+	mux := newMux(c)
 	body := func(file string) string { return `{"file": ` + quote(file) + `}` }
 	cases := []struct {
 		name, method, path, token, body string
@@ -261,11 +260,29 @@ func quote(s string) string {
 	return string(b)
 }
 
+func newMux(c *city) http.Handler {
+	mux := http.NewServeMux()
+	c.Mount(mux)
+	return mux
+}
+
 func call(t *testing.T, h http.Handler, method, path, token, body string) (int, string) {
 	t.Helper()
+	return serveKeyed(h, method, path, token, "", body)
+}
+
+func callKeyed(t *testing.T, h http.Handler, path, token, key, body string) (int, string) {
+	t.Helper()
+	return serveKeyed(h, "POST", path, token, key, body)
+}
+
+func serveKeyed(h http.Handler, method, path, token, key, body string) (int, string) {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)

@@ -33,27 +33,6 @@ func viewOf(t *Type) typeView {
 	return typeView{ID: t.ID, Version: t.Version, Code: t.Code, Names: typeNames(t.Names), Holder: t.Holder, Years: t.Years}
 }
 
-// mountTypes adds /licenses/v1/types to mux. Every client of the register, an
-// agency's or the operator's, may read.
-func (s *Service) mountTypes(mux *http.ServeMux) {
-	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, c web.Caller) error, scopes ...string) {
-		mux.Handle(pattern, web.Handler(func(w http.ResponseWriter, r *http.Request) error {
-			var caller web.Caller
-			var err error
-			for _, scope := range scopes {
-				if caller, err = web.Authorize(s.tokens, r, scope); err == nil {
-					return f(w, r, caller)
-				}
-			}
-			return err
-		}, s.log))
-	}
-	route("GET /licenses/v1/types", s.listTypes, TypesScope, Scope)
-	route("GET /licenses/v1/types/{id}", s.getType, TypesScope, Scope)
-	route("POST /licenses/v1/types", s.postType, TypesScope)
-	route("POST /licenses/v1/types/check", s.postTypeCheck, TypesScope)
-}
-
 func (s *Service) listTypes(w http.ResponseWriter, _ *http.Request, _ web.Caller) error {
 	list := []typeView{}
 	for _, t := range s.Types() {

@@ -45,6 +45,7 @@ func (c *City) licenseArea() webhook.Area {
 		licenses.EventAct + ".suspend": "license.suspended",
 		licenses.EventAct + ".resume":  "license.resumed",
 		licenses.EventAct + ".revoke":  "license.revoked",
+		licenses.EventAct + ".replace": "license.replaced",
 	}}
 }
 

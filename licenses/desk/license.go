@@ -50,16 +50,26 @@ type licensePage struct {
 	Notice      *web.Text
 }
 
-// license returns a licence of one of the clerk's agencies, for which c then acts.
+// license returns a licence of one of the clerk's agencies, or of one whose place
+// it has taken; c then acts for the clerk's.
 func (s *Service) license(ctx context.Context, c *clerk, id string) (*licenses.License, error) {
 	l, err := s.licenses.Any(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if !c.choose(l.Agency) {
-		return nil, licenses.ErrNotFound
+	if c.choose(l.Agency) {
+		return l, nil
 	}
-	return l, nil
+	for _, a := range c.agencies {
+		heir, err := s.licenses.Inherits(ctx, a.ID, l.Agency)
+		if err != nil {
+			return nil, err
+		}
+		if heir && c.choose(a.ID) {
+			return l, nil
+		}
+	}
+	return nil, licenses.ErrNotFound
 }
 
 // done are what the address of a licence may say has just been done, with the

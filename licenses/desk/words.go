@@ -44,6 +44,7 @@ var statusTags = []struct {
 	{licenses.Issued, tag{web.Text{ZH: "有效", EN: "In force"}, "good"}},
 	{licenses.Suspended, tag{web.Text{ZH: "已暂停", EN: "Suspended"}, "wait"}},
 	{licenses.Revoked, tag{web.Text{ZH: "已吊销", EN: "Revoked"}, "bad"}},
+	{licenses.Replaced, tag{web.Text{ZH: "已换发", EN: "Replaced"}, "bad"}},
 	{licenses.Signing, tag{web.Text{ZH: "签发中", EN: "Being issued"}, "wait"}},
 }
 
@@ -82,6 +83,7 @@ var eventWords = map[string]web.Text{
 	licenses.EventAct + "." + string(licenses.Suspend): {ZH: "暂停", EN: "Suspended"},
 	licenses.EventAct + "." + string(licenses.Resume):  {ZH: "恢复", EN: "Resumed"},
 	licenses.EventAct + "." + string(licenses.Revoke):  {ZH: "吊销", EN: "Revoked"},
+	licenses.EventAct + ".replace":                     {ZH: "换发新版本", EN: "Replaced by a new version"},
 }
 
 var (

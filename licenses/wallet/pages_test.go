@@ -84,7 +84,7 @@ func TestPages(t *testing.T) {
 		fixtures = append(fixtures, testkit.Fixture{Name: name, Identity: id, Page: drawn})
 	}
 	add("permit", lin, own, sample(t, false, inForce), permitPage)
-	for name, st := range map[string]state{"firm": inForce, "suspended": suspended, "signing": signing, "expired": expired, "revoked": revoked} {
+	for name, st := range map[string]state{"firm": inForce, "suspended": suspended, "signing": signing, "expired": expired, "revoked": revoked, "replaced": replaced} {
 		add("permit-"+name, forFirm, firm, sample(t, true, st), permitPage)
 	}
 	add("show", forFirm, firm, sample(t, true, inForce), showPage)

@@ -61,6 +61,8 @@ var (
 		Says: web.Text{ZH: "证照已被发证机关暂停，现在不得使用。如有疑问，请联系发证机关。", EN: "The agency has suspended it. It must not be used now. If you have questions, ask the agency."}}
 	expired = state{Word: web.Text{ZH: "已过期", EN: "Expired"}, Tag: "bad", rank: 2,
 		Says: web.Text{ZH: "有效期已过，不能再使用。需要继续使用的，请向发证机关申请换证。", EN: "Its period is over and it can no longer be used. To go on, apply to the agency for a new one."}}
+	replaced = state{Word: web.Text{ZH: "已换发", EN: "Replaced"}, Tag: "bad", Began: true, rank: 3,
+		Says: web.Text{ZH: "已换发同一编号的新证照，本版本不再有效。请出示新证照。", EN: "A new version with the same number has taken its place. Show that one: this one is no longer valid."}}
 	revoked = state{Word: web.Text{ZH: "已吊销", EN: "Revoked"}, Tag: "bad", Began: true, rank: 2,
 		Says: web.Text{ZH: "证照已被发证机关吊销，不再有效。如有异议，请联系发证机关。", EN: "The agency has revoked it. It is no longer valid. If you disagree, ask the agency."}}
 )
@@ -71,6 +73,8 @@ func stateOf(l *licenses.License, at time.Time) state {
 	switch {
 	case l.Status == licenses.Revoked:
 		return revoked
+	case l.Status == licenses.Replaced:
+		return replaced
 	case l.Status == licenses.Suspended && at.Before(l.NotAfter):
 		return suspended
 	case !at.Before(l.NotAfter):

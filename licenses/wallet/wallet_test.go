@@ -275,3 +275,22 @@ func TestOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestReplaced: the version in force stands first, and the one before it says that
+// it counts no longer.
+func TestReplaced(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	old := c.food(firmCode, nil)
+	l, err := c.licenses.Replace(t.Context(), donghu, old.ID, licenses.Replacement{Kind: licenses.Reprinted, Reason: "遗失", Key: "k"})
+	c.must(err)
+	id := as(c.lin, firmCode)
+	page, _ := c.get(id, "zh", "/wallet", 200)
+	now, before := strings.Index(page, "/wallet/"+l.ID), strings.Index(page, "/wallet/"+old.ID)
+	if now < 0 || before < now {
+		t.Errorf("the new version at %d, the old one at %d", now, before)
+	}
+	page, _ = c.get(id, "en", "/wallet/"+old.ID, 200)
+	wantText(t, page, []string{"Replaced", "A new version with the same number"}, []string{"revoked"})
+	page, _ = c.get(id, "en", "/wallet/"+old.ID+"/show", 200)
+	wantText(t, page, []string{`<h1 class="void">Replaced</h1>`}, []string{"Show this to the inspector"})
+}

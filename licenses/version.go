@@ -1,0 +1,102 @@
+package licenses
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+)
+
+// maxVersion is what fits into the identifier of GB/T 36904.
+const maxVersion = 999
+
+// Version is one of the licences that share a number.
+type Version struct {
+	Version int    `json:"version"`
+	ID      string `json:"id"`
+	Kind    Kind   `json:"kind,omitempty"` // how it took the place of the one before; "" for the first
+}
+
+// The column licenses.number is unique: from the second version on it holds the
+// number and the version, after a point that no number has.
+func versionedNumber(number string, version int) string {
+	if version == 1 {
+		return number
+	}
+	return fmt.Sprintf("%s.%03d", number, version)
+}
+
+func splitNumber(stored string) (number string, version int) {
+	number, v, ok := strings.Cut(stored, ".")
+	if !ok {
+		return stored, 1
+	}
+	version, _ = strconv.Atoi(v) // written by versionedNumber
+	return number, version
+}
+
+// History returns the versions of a licence by its number, the first one first, or
+// nil while there is only that.
+func (s *Service) History(ctx context.Context, number string) (list []Version, err error) {
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		list = nil
+		rows, err := tx.QueryContext(ctx, "SELECT version, license, replaces, kind FROM license_replacements WHERE number = $1 ORDER BY version", number)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var v Version
+			var before string
+			if err := rows.Scan(&v.Version, &v.ID, &before, &v.Kind); err != nil {
+				return err
+			}
+			if len(list) == 0 {
+				list = append(list, Version{Version: 1, ID: before})
+			}
+			list = append(list, v)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list versions of a licence: %w", err)
+	}
+	return list, nil
+}
+
+// supersede ends the licence whose place a signed one takes, in the transaction
+// that stores the new permit: there is no moment with two permits or with none.
+func (s *Service) supersede(ctx context.Context, tx db.Tx, l *License, now time.Time) (audit.Event, error) {
+	var old string
+	var place int64
+	err := tx.QueryRowContext(ctx, `UPDATE licenses SET status = $1, changed_at = $2 WHERE status = $3
+		AND id = (SELECT replaces FROM license_replacements WHERE license = $4) RETURNING id, place`,
+		string(Revoked), db.Micros(now), replacing, l.ID).Scan(&old, &place)
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.Event{}, fmt.Errorf("licence %s replaces none that waits for it", l.ID)
+	}
+	if err != nil {
+		return audit.Event{}, err
+	}
+	return audit.Event{Kind: EventAct + ".replace", Actor: "system", Object: "license:" + old,
+		Data: map[string]any{"from": string(Issued), "to": string(Replaced), "by": l.ID}}, s.noteChange(ctx, tx, place, Revoked)
+}
+
+// checkReplaced says whether the licence before a signed version has ended.
+func checkReplaced(ctx context.Context, tx db.Tx, l *License) error {
+	if l.Version == 1 {
+		return nil
+	}
+	ended, err := ids(ctx, tx, `SELECT o.id FROM license_replacements r JOIN licenses o ON o.id = r.replaces
+		WHERE r.license = $1 AND o.status = $2 AND r.version = $3`, l.ID, string(Revoked), l.Version)
+	if err == nil && len(ended) != 1 {
+		err = errors.New("has not ended the licence that it replaces")
+	}
+	return err
+}
