@@ -51,6 +51,7 @@ type Options struct {
 	Ring        *keys.Ring
 	Agencies    Agencies
 	Holders     Holders                         // nil: firms and people get no certificates
+	Officers    Officers                        // nil: nobody decides on requests
 	Profiles    map[profile.Kind]profile.Policy // how this city narrows profiles; nil: not at all
 	BaseURL     string                          // plain http, no path: stands in certificates
 	Tokens      web.TokenChecker                // nil: Mount leaves out the administration
@@ -74,6 +75,7 @@ type CA struct {
 	ring     *keys.Ring
 	agencies Agencies
 	holders  Holders
+	officers Officers
 	profiles map[profile.Kind]profile.Policy
 	base     string
 	tokens   web.TokenChecker
@@ -126,7 +128,7 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 			return nil, fmt.Errorf("open ca: %w", err)
 		}
 	}
-	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, officers: o.Officers, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
 		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
 	c.setDefaults()
 	var err error
@@ -263,6 +265,9 @@ func (c *CA) maintain(ctx context.Context) {
 	c.completeActs(ctx)
 	if _, err := c.Recover(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "recover intents", slog.Any("cause", err))
+	}
+	if err := c.SweepRequests(ctx); err != nil && ctx.Err() == nil {
+		c.log.ErrorContext(ctx, "sweep requests", slog.Any("cause", err))
 	}
 	if err := c.RenewServices(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "renew service certificates", slog.Any("cause", err))

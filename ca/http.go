@@ -34,7 +34,9 @@ func (c *CA) Mount(mux *http.ServeMux) {
 	c.route(mux, "POST /ca/v1/certificates", c.issueHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/revoke", c.revokeHandler)
 	c.route(mux, "POST /ca/v1/certificates/{serial}/release", c.releaseHandler)
+	c.route(mux, "POST /ca/v1/certificates/{serial}/renew", c.renewHandler)
 	c.mountPolicy(mux)
+	c.mountPending(mux)
 }
 
 // MountPublic adds what certificates point to by plain http: the issuers'

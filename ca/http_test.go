@@ -34,6 +34,7 @@ func (t tokens) CheckToken(_ context.Context, token string) (web.Caller, error) 
 var callers = tokens{
 	"officer": {ClientID: "officer", Scopes: []string{ca.Scope}},
 	"donghu":  {ClientID: "donghu-app", Agency: "donghu-amr", Scopes: []string{ca.Scope}},
+	"xishan":  {ClientID: "xishan-app", Agency: "xishan-amr", Scopes: []string{ca.Scope}},
 	"person":  {ClientID: "app", Person: "somebody", Agency: "donghu-amr", Scopes: []string{ca.Scope}},
 	"other":   {ClientID: "other", Scopes: []string{"licenses"}},
 }

@@ -73,39 +73,73 @@ func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {
 }
 
 func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
-	if err := checkRequest(&r); err != nil {
-		return Certificate{}, err
+	p, err := c.prepare(ctx, r)
+	if err != nil || p.row.Status != Intent {
+		return p.row, err
 	}
-	csr, err := proof(&r)
-	if err != nil {
-		return Certificate{}, err
+	return c.sign(ctx, p.by, p.csr, p.template, p.row)
+}
+
+// prepared is a request that has passed what can be looked at before the intent.
+type prepared struct {
+	csr      *x509.CertificateRequest
+	by       *signer
+	template *x509.Certificate
+	row      Certificate // of an earlier answer, whose status is not Intent, or of the template
+}
+
+func (c *CA) prepare(ctx context.Context, r Request) (p prepared, err error) {
+	if err := checkRequest(&r); err != nil {
+		return p, err
+	}
+	if p.csr, err = proof(&r); err != nil {
+		return p, err
 	}
 	if r.CSR != nil {
-		if err := c.checkForeign(ctx, csr.PublicKey); err != nil {
-			return Certificate{}, err
+		if err := c.checkForeign(ctx, p.csr.PublicKey); err != nil {
+			return p, err
 		}
 	}
 	subject, err := c.place(ctx, &r)
 	if err != nil {
-		return Certificate{}, err
+		return p, err
 	}
-	hash, err := r.hash(csr.PublicKey)
+	hash, err := r.hash(p.csr.PublicKey)
 	if err != nil {
-		return Certificate{}, err
+		return p, err
 	}
-	if old, err := c.repeated(ctx, r, hash); err != nil || old.Serial != "" {
-		return old, err
+	if p.row, err = c.repeated(ctx, r, hash); err != nil || p.row.Serial != "" {
+		return p, err
 	}
-	s, err := c.issuingKey(ctx, r)
+	if p.by, err = c.issuingKey(ctx, r); err != nil {
+		return p, err
+	}
+	p.template, p.row, err = c.template(ctx, r, subject, p.csr.PublicKey, p.by)
+	p.row.requestHash = hash
+	return p, err
+}
+
+// Check fails as Issue would for the same request, and makes nothing.
+func (c *CA) Check(ctx context.Context, r Request) error {
+	p, err := c.prepare(ctx, r)
+	if err == nil && p.row.Status == Intent {
+		_, err = c.linter.Check(r.Profile, p.template, p.by.cert)
+		err = cmpErr(lintFault(err), c.db.Read(ctx, func(tx db.Tx) error { return checkPolicy(ctx, tx, &p.row) }))
+	}
 	if err != nil {
-		return Certificate{}, err
+		c.noteRefusal(ctx, r, err)
+		return fmt.Errorf("check request: %w", err)
 	}
-	template, row, err := c.template(ctx, r, subject, csr.PublicKey, s)
-	if err != nil {
-		return Certificate{}, err
+	return nil
+}
+
+// checkPolicy looks at what others may change while a request is on its way: the
+// lists of blocked keys and of names, and what the key serves.
+func checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
+	if err := checkKeyUse(ctx, tx, row); err != nil {
+		return err
 	}
-	row.requestHash = hash
-	return c.sign(ctx, s, csr, template, row)
+	return checkNames(ctx, tx, row)
 }
 
 // IssuePermitSigning certifies a staged permit key of the ring for its agency. It

@@ -9,7 +9,35 @@ import (
 	"github.com/signet-city/signet/internal/web"
 )
 
-// issueHandler certifies an agency's key by its CSR.
+// issueBody is what a client asks for.
+type issueBody struct {
+	Profile   profile.Kind `json:"profile,omitzero"` // "" means permit
+	Agency    string       `json:"agency,omitzero"`
+	Firm      string       `json:"firm,omitzero"`   // USCC; for the operator's clients alone
+	Person    string       `json:"person,omitzero"` // id in the registry; of an officer, or for the operator's clients alone
+	Issuer    string       `json:"issuer,omitzero"` // of a firm or a citizen
+	Name      string       `json:"name,omitzero"`   // of a program
+	Hosts     []string     `json:"hosts,omitzero"`  // of a server
+	CSR       string       `json:"csr"`             // PEM
+	NotBefore time.Time    `json:"not_before,omitzero"`
+	NotAfter  time.Time    `json:"not_after,omitzero"`
+}
+
+// allowed fails unless the caller may ask for this: an agency's for the agency alone.
+func (b *issueBody) allowed(caller web.Caller) error {
+	switch {
+	case b.CSR == "":
+		return fault.InvalidInput("a certificate request is required")
+	case caller.Agency != "" && caller.Agency != b.Agency:
+		return errForeign
+	case caller.Agency == "" && caller.Person != "":
+		return errOperator
+	}
+	return nil
+}
+
+// issueHandler certifies a key by its CSR, at once or, where the profile says so,
+// when an officer has decided.
 func (c *CA) issueHandler(w http.ResponseWriter, r *http.Request) error {
 	caller, err := web.Authorize(c.tokens, r, Scope)
 	if err != nil {
@@ -19,23 +47,64 @@ func (c *CA) issueHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	var body issueBody
+	if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
+		return err
+	}
+	if err := body.allowed(caller); err != nil {
+		return err
+	}
+	if body.Profile == "" {
+		body.Profile = profile.PermitSigning
+	}
+	return c.answerRequest(w, r, Request{Profile: body.Profile, Agency: body.Agency, Firm: body.Firm, Person: body.Person, Issuer: body.Issuer, Name: body.Name,
+		Hosts: body.Hosts, CSR: []byte(body.CSR), NotBefore: body.NotBefore, NotAfter: body.NotAfter, Actor: caller.Actor(), IdempotencyKey: key}, c.NeedsApproval(body.Profile))
+}
+
+// renewHandler makes the successor of a certificate: at once for the same key, about
+// which an officer has decided already.
+func (c *CA) renewHandler(w http.ResponseWriter, r *http.Request) error {
+	caller, err := web.Authorize(c.tokens, r, Scope)
+	if err != nil {
+		return err
+	}
+	key, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	var body struct {
-		Agency    string    `json:"agency"`
-		CSR       string    `json:"csr"` // PEM
-		NotBefore time.Time `json:"not_before,omitzero"`
-		NotAfter  time.Time `json:"not_after,omitzero"`
+		CSR      string    `json:"csr"` // PEM
+		NotAfter time.Time `json:"not_after,omitzero"`
 	}
 	if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
 		return err
 	}
-	if caller.Agency != "" && caller.Agency != body.Agency {
-		return errForeign
+	if caller.Agency == "" && caller.Person != "" {
+		return errOperator
 	}
-	if body.Agency == "" || body.CSR == "" {
-		return fault.InvalidInput("an agency and a certificate request are required")
+	old, err := c.find(r, caller)
+	if err != nil {
+		return err
 	}
-	cert, err := c.Issue(r.Context(), Request{Profile: profile.PermitSigning, Agency: body.Agency, CSR: []byte(body.CSR),
-		NotBefore: body.NotBefore, NotAfter: body.NotAfter, Actor: "client:" + caller.ClientID, IdempotencyKey: key})
+	wish, sameKey, err := c.RenewalRequest(r.Context(), Renewal{Serial: old.Serial, CSR: []byte(body.CSR), NotAfter: body.NotAfter,
+		Actor: caller.Actor(), IdempotencyKey: key})
+	if err != nil {
+		return err
+	}
+	return c.answerRequest(w, r, wish, !sameKey && c.NeedsApproval(wish.Profile))
+}
+
+// answerRequest issues and answers with the certificate, or keeps the request for an
+// officer and answers with that.
+func (c *CA) answerRequest(w http.ResponseWriter, r *http.Request, wish Request, waits bool) error {
+	if waits {
+		p, err := c.Submit(r.Context(), wish)
+		if err != nil {
+			return err
+		}
+		return web.WriteJSON(w, http.StatusAccepted, map[string]any{"request": viewPending(p)})
+	}
+	cert, err := c.Issue(r.Context(), wish)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ import (
 // the city, so each keeps to agencies, clients and licences of its own.
 //
 // $SIGNET_SERVER is its issuer, $DEMO_JSON its description, $DATA its directory.
-// Three commands are added: let NAME MEMBER sets a variable to a member of the JSON
+// Three commands are added: let NAME MEMBER sets a variable to a member (a.b within a) of the JSON
 // on the last standard output, now NAME sets one to the time, and until PATTERN COMMAND… repeats a command until
 // its output matches, for what the service publishes a moment later.
 func TestCity(t *testing.T) { scripts(t, "testdata/city") }
@@ -207,7 +207,11 @@ func let(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var object map[string]any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &object))
-	value, ok := object[args[1]].(string)
+	path := strings.Split(args[1], ".")
+	for _, name := range path[:len(path)-1] {
+		object, _ = object[name].(map[string]any)
+	}
+	value, ok := object[path[len(path)-1]].(string)
 	if !ok {
 		ts.Fatalf("the last output has no member %s", args[1])
 	}

@@ -35,6 +35,14 @@ func (e *env) show(a answer, v any, people func(w io.Writer)) error {
 	return e.write([]byte(w.String()))
 }
 
+// decode reads an answer.
+func decode(b []byte, v any) error {
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("read answer: %w", err)
+	}
+	return nil
+}
+
 // write writes a result.
 func (e *env) write(b []byte) error {
 	if _, err := e.stdout.Write(b); err != nil {

@@ -164,6 +164,14 @@ var eventWords = map[string]web.Text{
 	"trust.root":                  {ZH: "根密钥签署", EN: "Act of the root"},
 	"trust.root.withdrawn":        {ZH: "放弃根密钥签署", EN: "Act of the root given up"},
 	"trust.snapshot":              {ZH: "公布证照状态", EN: "Status snapshot published"},
+
+	"certificate.request.approve":  {ZH: "批准证书申请", EN: "Certificate request approved"},
+	"certificate.request.expire":   {ZH: "证书申请过期", EN: "Certificate request expired"},
+	"certificate.request.fail":     {ZH: "证书未能签发", EN: "Requested certificate could not be issued"},
+	"certificate.request.issue":    {ZH: "证书申请办结", EN: "Requested certificate issued"},
+	"certificate.request.reject":   {ZH: "拒绝证书申请", EN: "Certificate request rejected"},
+	"certificate.request.submit":   {ZH: "提交证书申请", EN: "Certificate requested"},
+	"certificate.request.withdraw": {ZH: "撤回证书申请", EN: "Certificate request withdrawn"},
 }
 
 // eventWord returns what an event of that kind is called.

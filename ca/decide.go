@@ -1,0 +1,187 @@
+package ca
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
+)
+
+// Decision is what an officer says to a request.
+type Decision struct {
+	Person  string // id of the officer in the registry
+	Approve bool
+	Reason  string // 1 to 500 bytes, for the requester and the log
+	Key     string // of idempotency: the same decision under the same key is answered again
+}
+
+var (
+	errNotOfficer = fault.New(fault.Denied, "officers alone decide on requests")
+	errPartial    = fault.New(fault.Denied, "whoever asked, works for the agency or is the person or firm that it is about does not decide")
+)
+
+// Decide approves or rejects a request. Before approving, everything is checked again
+// in full, as the registry, the lists and the rules are now; if anything is wrong the
+// request waits on. What is approved is issued at once, or a little later by Run when
+// the issuer's key is away or this process dies: see the state of what is returned.
+// It fails with kind Denied for anybody who is no officer, who asked, who works for
+// the agency, or whom the certificate is about, NotFound, Conflict for a request that
+// does not wait any more, and as Issue does.
+func (c *CA) Decide(ctx context.Context, id string, d Decision) (Pending, error) {
+	if !isText(d.Reason, 1, 500) || !isText(d.Key, 1, 128) {
+		return Pending{}, fault.New(fault.Invalid, "the reason, or the idempotency key, is missing, too long or not printable")
+	}
+	p, err := c.decide(ctx, id, d)
+	if err != nil {
+		return Pending{}, fmt.Errorf("decide on request: %w", err)
+	}
+	return p, nil
+}
+
+func (c *CA) decide(ctx context.Context, id string, d Decision) (Pending, error) {
+	if err := c.isOfficer(ctx, d.Person); err != nil {
+		return Pending{}, err
+	}
+	p, err := c.Pending(ctx, id)
+	if err != nil {
+		return Pending{}, err
+	}
+	if p.State != Waiting || !c.now().Before(p.ExpiresAt) {
+		approved := p.State == Approved || p.State == Made || p.State == Failed
+		if p.Decider == d.Person && p.decideKey == d.Key && p.Reason == d.Reason && approved == d.Approve {
+			return p, nil
+		}
+		return Pending{}, errDecided
+	}
+	if err := c.impartial(ctx, &p, d.Person); err != nil {
+		return Pending{}, err
+	}
+	to := Rejected
+	p.Decider, p.decideKey, p.Reason, p.DecidedAt = d.Person, d.Key, d.Reason, c.now()
+	if d.Approve {
+		to = Approved
+		if err := c.Check(ctx, p.final()); err != nil {
+			return Pending{}, err
+		}
+	}
+	err = c.db.Update(ctx, func(tx db.Tx) error {
+		q := p // the closure may run twice
+		return q.move(ctx, tx, pendingStep{from: Waiting, to: to, actor: "person:" + d.Person, now: p.DecidedAt})
+	})
+	if err != nil {
+		return Pending{}, err
+	}
+	if p.State = to; to == Approved {
+		return c.fulfil(context.WithoutCancel(ctx), p)
+	}
+	return p, nil
+}
+
+func (c *CA) isOfficer(ctx context.Context, person string) error {
+	if c.officers == nil || c.holders == nil {
+		return errNotOfficer
+	}
+	is, err := c.officers.IsOfficer(ctx, person)
+	if err == nil && !is {
+		err = errNotOfficer
+	}
+	return err
+}
+
+// impartial fails for an officer who has a part in the request.
+func (c *CA) impartial(ctx context.Context, p *Pending, person string) error {
+	r := &p.Request
+	if r.Actor == "person:"+person || r.Person == person {
+		return errPartial
+	}
+	if r.Firm != "" {
+		firm, err := c.holders.FindFirm(ctx, r.Firm)
+		if err == nil && firm.LegalRep == person {
+			err = errPartial
+		}
+		return err
+	}
+	posts, err := c.holders.PostsOf(ctx, person)
+	if err == nil && r.Agency != "" && slices.ContainsFunc(posts, func(post registry.Post) bool { return post.Agency == r.Agency }) {
+		err = errPartial
+	}
+	return err
+}
+
+// final is what an approved request asks the issuer for. It is the same each time,
+// so that a certificate that was made before a crash is found and not made twice.
+func (p *Pending) final() Request {
+	r := p.Request
+	r.Actor, r.IdempotencyKey = "request:"+p.ID, "approved"
+	if r.NotBefore.Before(p.DecidedAt) {
+		r.NotBefore = time.Time{}
+	}
+	return r
+}
+
+// fulfil issues what was approved. What cannot be told yet stays approved, for Run.
+func (c *CA) fulfil(ctx context.Context, p Pending) (Pending, error) {
+	cert, err := c.Issue(ctx, p.final())
+	to, actor := Made, "system"
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+		p.Serial = cert.Serial
+	case kind == fault.Unavailable || kind == fault.Internal:
+		c.log.WarnContext(ctx, "approved request waits", slog.String("request", p.ID), slog.Any("cause", err))
+		return p, nil
+	default:
+		to, p.Note = Failed, fault.Public(err)
+	}
+	err = c.db.Update(ctx, func(tx db.Tx) error {
+		q := p
+		return q.move(ctx, tx, pendingStep{from: Approved, to: to, actor: actor, now: c.now()})
+	})
+	if errors.Is(err, errDecided) { // another replica did the same
+		return c.Pending(ctx, p.ID)
+	}
+	if err != nil {
+		c.log.WarnContext(ctx, "approved request not completed yet", slog.String("request", p.ID), slog.Any("cause", err))
+		return p, nil
+	}
+	p.State = to
+	return p, nil
+}
+
+// SweepRequests ends requests that nobody decided on, and issues what was approved
+// by a process that did not come to it. Any number of replicas may run it.
+func (c *CA) SweepRequests(ctx context.Context) error {
+	now := c.now()
+	var old, approved []Pending
+	err := c.db.Read(ctx, func(tx db.Tx) (err error) {
+		if old, err = listPending(ctx, tx, `state = 'waiting' AND expires_at <= $1 ORDER BY id LIMIT 100`, db.Micros(now)); err != nil {
+			return err
+		}
+		approved, err = listPending(ctx, tx, `state = 'approved' AND changed_at <= $1 ORDER BY id LIMIT 100`, db.Micros(now.Add(-patience)))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sweep requests: %w", err)
+	}
+	var errs []error
+	for _, p := range old {
+		err := c.db.Update(ctx, func(tx db.Tx) error {
+			q := p
+			return q.move(ctx, tx, pendingStep{from: Waiting, to: Expired, actor: "system", now: now})
+		})
+		if err != nil && !errors.Is(err, errDecided) {
+			errs = append(errs, fmt.Errorf("sweep requests: %w", err))
+		}
+	}
+	for _, p := range approved {
+		if _, err := c.fulfil(ctx, p); err != nil {
+			errs = append(errs, fmt.Errorf("sweep requests: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
