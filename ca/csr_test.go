@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -152,20 +153,30 @@ func FuzzParseCSR(f *testing.F) {
 	for _, b := range badCSRs(f) {
 		f.Add(b)
 	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(csr(f, key, x509.CertificateRequest{DNSNames: []string{"a.example"}, IPAddresses: []net.IP{{192, 0, 2, 7}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := ca.ParseCSR(profile.PermitSigning, b)
-		if err != nil {
-			if k := fault.KindOf(err); k != fault.Invalid && k != fault.TooLarge {
-				t.Errorf("kind %v: %v", k, err)
+		for _, kind := range []profile.Kind{profile.PermitSigning, profile.DocumentSigning, profile.SystemServer, profile.Citizen} {
+			r, err := ca.ParseCSR(kind, b)
+			if err != nil {
+				if k := fault.KindOf(err); k != fault.Invalid && k != fault.TooLarge {
+					t.Errorf("kind %v: %v", k, err)
+				}
+				continue
 			}
-			return
-		}
-		if r.CheckSignature() != nil || profile.CheckKey(profile.PermitSigning, r.PublicKey) != nil {
-			t.Error("accepted without proof, or with a key that is refused")
-		}
-		again, err := ca.ParseCSR(profile.PermitSigning, r.Raw)
-		if err != nil || !bytes.Equal(again.Raw, r.Raw) {
-			t.Errorf("its own DER: %v", err)
+			if r.CheckSignature() != nil || profile.CheckKey(kind, r.PublicKey) != nil {
+				t.Error("accepted without proof, or with a key that is refused")
+			}
+			if rules, _ := kind.Rules(); !rules.Hosts && len(r.DNSNames)+len(r.IPAddresses)+len(r.EmailAddresses)+len(r.URIs) > 0 {
+				t.Errorf("%s with names", kind)
+			}
+			again, err := ca.ParseCSR(kind, r.Raw)
+			if err != nil || !bytes.Equal(again.Raw, r.Raw) {
+				t.Errorf("its own DER: %v", err)
+			}
 		}
 	})
 }

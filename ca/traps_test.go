@@ -28,6 +28,16 @@ import (
 
 // The tests of this file go to smallstep's authority past Issue, or ask for what it
 // would do wrong by itself. Each fails without the check of ours that it is about.
+//
+//	it re-signs any certificate, a foreign CA's too    TestTrapRenewalCopies, TestRenewRefuses
+//	renewal keeps old addresses                        TestTrapRenewalKeepsAddresses, TestRenewFromTheTemplate
+//	a CSR with CA:TRUE became a CA                     TestTrapCSRBecomesCA, TestParseCSRRefuses
+//	no validity modifier: it ends when it begins       TestTrapNoValidity
+//	a leaf outlives its issuer                         TestTrapLeafOutlivesIssuer
+//	name constraints are not looked at                 TestTrapNameConstraints
+//	it revokes what is no certificate of its own       TestTrapRevokeTakesAnything
+//	a mutual TLS caller without a certificate: panic   TestTrapRevokeWithoutCertificate
+//	an old CA's serial numbers under a new CA's name   TestTrapOneAuthorityPerKey
 
 // stepAuthority returns the authority of the city's issuer.
 func (c *city) stepAuthority(t *testing.T) *authority.Authority {
@@ -160,6 +170,28 @@ func TestTrapRevokeTakesAnything(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// TestTrapRevokeWithoutCertificate: smallstep's authority panics when it is told that
+// the caller came by mutual TLS, and there is no certificate. Nothing of ours tells it
+// so: revoking goes past the authority, and handshakes without a chain are refused.
+func TestTrapRevokeWithoutCertificate(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	ctx := provisioner.NewContextWithMethod(context.Background(), provisioner.RevokeMethod)
+	before := c.snapshot(t)
+	panicked := func() (panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		return c.stepAuthority(t).Revoke(ctx, &authority.RevokeOptions{Serial: "12345", ReasonCode: 1, MTLS: true}) == nil
+	}()
+	if !panicked {
+		t.Error("the library refuses by itself now: this trap is gone")
+	}
+	wantKind(t, c.Revoke(t.Context(), "", ca.Superseded, actor), fault.Invalid)
+	wantKind(t, c.CheckClient(t.Context(), nil), fault.Denied)
+	wantKind(t, c.CheckClient(t.Context(), [][]*x509.Certificate{nil, {}}), fault.Denied)
+	if after := c.snapshot(t); after != before {
+		t.Errorf("something changed: %+v, before %+v", after, before)
+	}
 }
 
 // TestTrapNameConstraints: an authority without WithX509IntermediateCerts does not
