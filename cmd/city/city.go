@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/ca/agency"
 	"github.com/signet-city/signet/internal/approval"
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/console"
@@ -117,6 +118,7 @@ type City struct {
 	Account   *account.Service
 	Licenses  *licenses.Service
 	Desk      *desk.Service
+	Agency    *agency.Service
 	Wallet    *wallet.Service
 	Trust     *trust.Publisher
 	Approvals *approval.Service
@@ -289,6 +291,10 @@ func (c *City) openPages(o Options) (err error) {
 	if c.Account, err = account.New(account.Options{Site: c.Site, Logins: c.Login, Consents: consents{c.OIDC}, Logger: o.Logger}); err != nil {
 		return err
 	}
+	c.Agency, err = agency.New(agency.Options{CA: c.CA, Registry: c.Registry, Officers: deciders{c}, Site: c.Site, ACR: login.ACRPhishingResistant})
+	if err != nil {
+		return err
+	}
 	c.home, err = newHome(c.Site, o.Demo)
 	return err
 }
@@ -369,6 +375,7 @@ func (c *City) Handler() http.Handler {
 	c.Login.MountAccounts(mux, c.OIDC)
 	c.Account.Mount(mux)
 	c.Desk.Mount(mux)
+	c.Agency.Mount(mux)
 	c.Console.Mount(mux)
 	c.Wallet.Mount(mux)
 	c.home.mount(mux)

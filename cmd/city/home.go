@@ -55,6 +55,8 @@ func isClerk(id *web.Identity) bool { return id != nil && len(id.Agencies(web.Ro
 
 func isOfficer(id *web.Identity) bool { return id != nil && len(id.Agencies(web.RoleOfficer)) > 0 }
 
+func isAtWork(id *web.Identity) bool { return id != nil && len(id.Roles) > 0 }
+
 func isSomebody(id *web.Identity) bool { return id != nil }
 
 // places is what the head of every page of the city leads to.
@@ -64,6 +66,7 @@ func places() []web.Place {
 		{Path: "/wallet", Label: web.Text{ZH: "我的证照", EN: "My permits"}, For: isSomebody},
 		{Path: "/account", Label: web.Text{ZH: "我的账户", EN: "My account"}, For: isSomebody},
 		{Path: "/desk", Label: web.Text{ZH: "证照窗口", EN: "Permit desk"}, For: isClerk},
+		{Path: "/agency", Label: web.Text{ZH: "部门证书", EN: "Agency certificates"}, For: isAtWork},
 		{Path: "/security", Label: web.Text{ZH: "密钥安全", EN: "Security"}, For: isOfficer},
 		{Path: "/verify/", Label: web.Text{ZH: "查验证照", EN: "Check a permit"}},
 	}
