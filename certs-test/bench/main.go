@@ -48,7 +48,7 @@ func run(ctx context.Context, out string, seconds float64, only string) error {
 		return err
 	}
 	b := &bench{ctx: ctx, seconds: seconds, pick: pick}
-	for _, part := range []func(*bench) error{bare, bareOCSP, permits, commits, services, snapshots, deltas} {
+	for _, part := range []func(*bench) error{bare, bareOCSP, permits, commits, services, issuing, snapshots, deltas} {
 		if err := part(b); err != nil {
 			return err
 		}
