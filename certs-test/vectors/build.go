@@ -33,7 +33,7 @@ type builder struct {
 func build(dir string) (*builder, error) {
 	b := &builder{dir: dir, city: newCity(), bases: map[string]basis{}}
 	b.bases["city"] = b.city.basis()
-	for _, add := range []func() error{b.verdicts, b.el1, b.elr1, b.trust, b.resigned} {
+	for _, add := range []func() error{b.verdicts, b.el1, b.elr1, b.deltas, b.trust, b.resigned} {
 		if err := add(); err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ const (
 	askText     = "text"     // what is the text worth, byte by byte: go, page
 	askPermit   = "permit"   // what does the permit say, is its signature right: go, page
 	askSnapshot = "snapshot" // likewise a snapshot
+	askDelta    = "delta"    // what a delta leads to from the snapshot in From
 	askRoot     = "root"     // likewise a root statement
 	askTrust    = "trust"    // likewise a bundle
 	askHead     = "head"     // likewise a head
@@ -36,9 +37,11 @@ type question struct {
 	SPKI       string `json:"spki,omitempty"`       // of permit, snapshot; the pin of root, trust, head
 	Dictionary string `json:"dictionary,omitempty"` // of permit
 	Root       string `json:"root,omitempty"`       // the root statement of head
+	From       string `json:"from,omitempty"`       // the snapshot that delta applies to
 
 	body   []byte
 	want   string // the outcome or the verdict and reason that the vector expects; "" for a mutant
+	result string // of delta: SHA-256 of the file that it must lead to
 	mutant bool
 }
 

@@ -9,8 +9,8 @@
 // what a file with a permit in it is worth, what a permit is worth under a bundle in
 // a file, and what it is worth under a snapshot in a file. The rest, which no command
 // line can ask, are held between go and page alone: the text of a permit byte by byte,
-// what a permit, snapshot, root statement, bundle or head that was read says, and with
-// which outcome it was refused. Where a vector says what is expected, both must say
+// what a permit, snapshot, root statement, bundle or head that was read says, what a
+// delta makes of a snapshot, and with which outcome each was refused. Where a vector says what is expected, both must say
 // that too.
 //
 // Mutants are made from the name of what they mutate, the same at each run. Some are

@@ -125,7 +125,7 @@ func outcomeOf(err error) string {
 		word string
 	}{
 		{permit.ErrTooLarge, "too_large"}, {permit.ErrMalformed, "malformed"}, {permit.ErrDictionary, "unknown_dictionary"},
-		{status.ErrTooLarge, "too_large"}, {status.ErrMalformed, "malformed"},
+		{status.ErrTooLarge, "too_large"}, {status.ErrMalformed, "malformed"}, {status.ErrBase, "other_base"},
 		{trust.ErrTooLarge, "too_large"}, {trust.ErrMalformed, "malformed"}, {trust.ErrSigner, "no_permitted_signer"},
 		{trust.ErrSignature, "bad_signature"}, {trust.ErrExpired, "expired"}, {trust.ErrFuture, "made_after_now"},
 	} {
@@ -145,6 +145,8 @@ func (g *goSide) value(q question) (any, error) {
 		return permitValue(q, spki)
 	case askSnapshot:
 		return snapshotValue(q, spki)
+	case askDelta:
+		return deltaValue(q, spki)
 	case askRoot:
 		s, err := trust.OpenRoot(q.body, pinOf(spki), now)
 		return rootValue(s), err

@@ -95,7 +95,7 @@ func compare(w io.Writer, b *builder, answers func(i int) (golang, cli, page str
 		}
 		fmt.Fprintf(w, "%s %s: %s\n  bytes %s\n  go   %s\n  cli  %s\n  page %s\n", q.Ask, q.Name, strings.Join(wrong, "; "), b.short(q.Bytes), b.short(golang), b.short(cli), b.short(page))
 	}
-	for _, kind := range []string{askFile, askBundle, askStatus, askText, askPermit, askSnapshot, askRoot, askTrust, askHead} {
+	for _, kind := range []string{askFile, askBundle, askStatus, askText, askPermit, askSnapshot, askDelta, askRoot, askTrust, askHead} {
 		across := "go,page"
 		switch kind {
 		case askFile, askBundle, askStatus:

@@ -36,6 +36,15 @@ async (coreURL, casesURL) => {
     return loaded.get(key);
   }
 
+  async function snapshotValue(q, s) {
+    let verified = false;
+    try {
+      verified = q.alg === s.alg && (await core.verifySnapshot(s, new core.PublicKey(bytes(q.spki))));
+    } catch (e) {
+      if (!(e instanceof core.Refusal)) throw e;
+    }
+    return { verified, kid: hex(s.kid), alg: s.alg, seq: String(s.seq), iat: s.issuedAt, exp: s.expires, hash: hex(s.hash), lists: s.lists.map((l) => [l.no, [...l.revoked], [...l.suspended]]) };
+  }
   const signers = (list) => list.map((s) => [hex(s.kid), s.key.alg, hex(s.key.spki), s.from, s.until]);
   const rootValue = (r) => ({ version: r.version, iat: r.issuedAt, exp: r.expires, bundle: signers(r.bundle), status: signers(r.status), log: signers(r.log), next: r.next ? hex(r.next.spki) : "" });
   const names = (n) => [n.zh, n.en];
@@ -84,16 +93,23 @@ async (coreURL, casesURL) => {
         for (const [no, v] of p.fields) fields[no] = v;
         return { verified, kid: hex(p.kid), alg: p.alg, cti: hex(p.id), iat: p.issuedAt, nbf: p.notBefore, exp: p.expires, status: [p.status.list, p.status.index], cnf: p.confirmation ? hex(p.confirmation) : "", type: p.type, number: p.number, name: p.holderName, holder: p.holderID, fields, hash: hex(await core.signedHash(p)) };
       }),
-    snapshot: (q) =>
+    snapshot: (q) => outcome(async () => snapshotValue(q, await core.parseSnapshot(bytes(q.bytes)))),
+    delta: (q) =>
       outcome(async () => {
-        const s = await core.parseSnapshot(bytes(q.bytes));
+        const base = await core.parseSnapshot(bytes(q.from));
+        const d = core.parseDelta(bytes(q.bytes));
         let verified = false;
         try {
-          verified = q.alg === s.alg && (await core.verifySnapshot(s, new core.PublicKey(bytes(q.spki))));
+          verified = q.alg === d.alg && (await core.verifyDelta(d, new core.PublicKey(bytes(q.spki))));
         } catch (e) {
           if (!(e instanceof core.Refusal)) throw e;
         }
-        return { verified, kid: hex(s.kid), alg: s.alg, seq: String(s.seq), iat: s.issuedAt, exp: s.expires, hash: hex(s.hash), lists: s.lists.map((l) => [l.no, [...l.revoked], [...l.suspended]]) };
+        if (!verified) return { verified };
+        const { snapshot, file } = await core.applyDelta(d, base);
+        const again = await core.parseSnapshot(file);
+        const value = await snapshotValue(q, snapshot);
+        if (JSON.stringify(value) !== JSON.stringify(await snapshotValue(q, again))) throw new Error("the file says something else");
+        return value;
       }),
     root: (q) => outcome(async () => rootValue(await core.openRoot(bytes(q.bytes), new core.PublicKey(bytes(q.spki)), q.now))),
     trust: (q) =>

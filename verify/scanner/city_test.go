@@ -47,7 +47,9 @@ type city struct {
 
 	mu    sync.Mutex
 	files map[string][]byte // by path; one that is missing is not found
+	asked []string          // paths of files that were asked for
 	seq   uint64
+	lists []status.List
 }
 
 func newKey(t testing.TB) *ecdsa.PrivateKey {
@@ -70,11 +72,13 @@ func spki(t testing.TB, key crypto.Signer) []byte {
 
 func newCity(t testing.TB) *city {
 	t.Helper()
-	c := &city{t: t, now: time.Now().Unix(), root: newKey(t), bundle: newKey(t), status: newKey(t), agency: newKey(t), files: map[string][]byte{}}
+	c := &city{t: t, now: time.Now().Unix(), root: newKey(t), bundle: newKey(t), status: newKey(t), agency: newKey(t), files: map[string][]byte{},
+		lists: []status.List{{No: 1, Revoked: []uint32{revokedIndex, 500_000}, Suspended: []uint32{suspendedIndex}}}}
 	mux := http.NewServeMux()
 	scanner.Mount(mux, nil)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
+		c.asked = append(c.asked, r.URL.Path)
 		body, ok := c.files[r.URL.Path]
 		c.mu.Unlock()
 		if !ok {
@@ -167,6 +171,7 @@ func (c *city) publishAs(root []byte, holder *ecdsa.PrivateKey) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	before := c.files["/status/snapshot"]
 	snapshot := c.snapshot(c.seq, c.now-3600, c.status)
 	head, err := trust.SignHead(trust.Head{
 		BundleSeq: c.seq, BundleHash: trust.Hash(bundle), SnapshotSeq: c.seq, SnapshotHash: trust.Hash(snapshot), IssuedAt: c.now - 60, Expires: c.now + 3600,
@@ -177,12 +182,37 @@ func (c *city) publishAs(root []byte, holder *ecdsa.PrivateKey) {
 	c.serve(map[string][]byte{
 		"/ca/root/ca.crt": certificate(c.t, holder), "/trust/root": root, "/trust/bundle": bundle, "/trust/head": head, "/status/snapshot": snapshot,
 	})
+	if before != nil {
+		c.serve(map[string][]byte{fmt.Sprintf("/status/delta/%d-%d", c.seq-1, c.seq): c.delta(before, snapshot)})
+	}
+}
+
+// delta leads from one snapshot to another; nil where none does.
+func (c *city) delta(before, after []byte) []byte {
+	c.t.Helper()
+	from, err := status.Parse(before)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	to, err := status.Parse(after)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	changes, err := status.Diff(from.Lists, to.Lists)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	b, err := status.EncodeDelta(from.Mark(), to, changes)
+	if err != nil {
+		return nil // a test went back
+	}
+	return b
 }
 
 func (c *city) snapshot(seq uint64, issuedAt int64, key *ecdsa.PrivateKey) []byte {
 	c.t.Helper()
 	s := status.Signer{KID: trust.KIDOf(spki(c.t, key)), Alg: permit.ES256, Key: key}
-	b, err := status.Encode(seq, issuedAt, issuedAt+14*day, []status.List{{No: 1, Revoked: []uint32{revokedIndex, 500_000}, Suspended: []uint32{suspendedIndex}}}, s)
+	b, err := status.Encode(seq, issuedAt, issuedAt+14*day, c.lists, s)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -8,7 +8,8 @@
 //
 //   - src/core is pure: bytes and a time in, a verdict out. Its signatures are
 //     WebCrypto's; CBOR, Base45, inflate, Golomb codes and the rules are its own.
-//   - src/store.ts keeps the trust material in IndexedDB and brings it up to date;
+//   - src/update.ts brings the trust material up to date, the snapshot by a delta
+//     where one leads to what the head names; src/store.ts keeps it in IndexedDB, and
 //     src/sw.ts keeps the page; so that both are there without a network.
 //   - src/decode.ts finds codes in pictures, in a worker that is ended when a
 //     picture takes it too long.

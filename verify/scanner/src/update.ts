@@ -1,5 +1,5 @@
 import {
-  accept, bundleState, certificateKey, equal, headState, hex, loadStatus, loadTrust, maxBundle, maxGenuine, maxHead, maxRoot, nothing, openHead, openRoot, parseGenuine, PublicKey,
+  accept, bundleState, certificateKey, equal, headState, hex, loadDelta, loadStatus, loadTrust, maxBundle, maxDelta, maxGenuine, maxHead, maxRoot, nothing, openHead, openRoot, parseGenuine, PublicKey,
   Refusal, rootState, sha256, snapshotState,
   type Basis, type Bytes, type RootStatement, type State, type Trust,
 } from "./core/index.ts";
@@ -63,6 +63,7 @@ export async function refresh(old: Kept | null, get: Get, now: number): Promise<
     asOf: old?.asOf ?? null,
     updated: now,
   };
+  if (fresh && kept.snapshot && (await follow(kept, kept.snapshot, trust, fresh, get))) return { kept, statusFault: null, whole: true };
   let file: Bytes;
   try {
     file = await get("/status/snapshot", maxSnapshot);
@@ -79,6 +80,31 @@ export async function refresh(old: Kept | null, get: Get, now: number): Promise<
     return { kept, statusFault: e, whole: true };
   }
   return { kept, statusFault: null, whole: true };
+}
+
+/**
+ * follow brings the kept snapshot to the one that a current head names: by nothing
+ * where it is that one, by a delta where it is older. Where it says false nothing has
+ * changed, and only the whole snapshot helps: the delta is not to be had, begins at
+ * another snapshot, or is refused.
+ */
+async function follow(kept: Kept, file: Bytes, trust: Trust, head: State, get: Get): Promise<boolean> {
+  try {
+    const base = await loadStatus(trust, file);
+    const to = head.snapshot;
+    if (base.seq === to.number && equal(base.hash, to.hash)) return true;
+    if (base.seq >= to.number) return false;
+    const delta = await get(`/status/delta/${base.seq}-${to.number}`, maxDelta).catch(() => null);
+    if (!delta) return false;
+    const next = await loadDelta(trust, base, delta);
+    kept.state = accept(kept.state, snapshotState(next.snapshot)); // its hash is the head's
+    kept.snapshot = next.file;
+    kept.asOf = next.snapshot.issuedAt;
+    return true;
+  } catch (e) {
+    if (e instanceof Refusal) return false;
+    throw e;
+  }
 }
 
 /**

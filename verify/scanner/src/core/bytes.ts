@@ -11,6 +11,7 @@ export type Fault =
   | "no_permitted_signer"
   | "expired"
   | "made_after_now"
+  | "other_base"
   | "rollback"
   | "fork";
 

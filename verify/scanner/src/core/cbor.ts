@@ -170,6 +170,11 @@ function head(major: number, n: number): Bytes {
   return new Uint8Array([major | 26, n >>> 24, (n >>> 16) & 0xff, (n >>> 8) & 0xff, n & 0xff]);
 }
 
+/** byteString returns bytes as CBOR. */
+export function byteString(b: Uint8Array): Bytes {
+  return concat(head(majorBytes, b.length), b);
+}
+
 const context = utf8("Signature1");
 
 /** sigStructure returns what is signed (RFC 9052 section 4.4). */

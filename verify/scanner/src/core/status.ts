@@ -4,8 +4,8 @@ import { signatureSize, type PublicKey } from "./key.ts";
 
 // ELR1, the city snapshot. The numbers of the rules are docs/spec/elr1.md's.
 
-const listSize = 1 << 20;
-const maxSize = 32 << 20;
+export const listSize = 1 << 20;
+export const maxSize = 32 << 20;
 const maxHeader = 64 << 10;
 const maxLists = 1024;
 const maxListed = 1 << 24;
@@ -25,12 +25,26 @@ interface Cover {
   suspended: number;
 }
 
-interface Header {
+export interface Header {
   seq: bigint;
   issuedAt: number;
   expires: number;
   covers: Cover[];
   bodyHash: Uint8Array;
+}
+
+/** Protected is what the protected header says. */
+export interface Protected {
+  kid: Bytes;
+  alg: number;
+}
+
+/** Signed is the COSE_Sign1 of a snapshot, as it was read. It keeps nothing of what it was read from. */
+export interface Signed {
+  protect: Bytes;
+  payload: Bytes;
+  signature: Bytes;
+  structure: Bytes; // the Sig_structure
 }
 
 /** Snapshot is a parsed snapshot. Until its signature was verified, nothing in it is known to be true. */
@@ -50,26 +64,13 @@ export interface Snapshot {
 export async function parseSnapshot(b: Bytes): Promise<Snapshot> {
   if (b.length > maxSize) tooLarge("snapshot"); // rule 7
   const r = new Reader(b);
-  r.literal(0x82, 0xd2, 0x84); // rule 1
-  const bodyProtected = r.bytes(maxSize);
-  r.literal(0xa0);
-  const payload = r.bytes(maxSize);
-  const signature = r.bytes(maxSize);
+  r.literal(0x82); // rule 1
+  const signed = readSigned(r);
   const body = r.bytes(maxSize);
   r.end();
 
-  if (bodyProtected.length > 64) malformed("protected header");
-  const h = new Reader(bodyProtected); // rule 2
-  h.literal(0xa3, 1);
-  const alg = h.int(maxInteger);
-  h.literal(4);
-  const kid = h.fixed(8).slice();
-  h.literal(16);
-  if (h.text(64) !== typ) malformed("typ");
-  h.end();
-  if (signatureSize(alg) !== signature.length) malformed("algorithm, or a signature of another length"); // rule 3
-
-  const header = parseHeader(payload);
+  const { kid, alg } = parseProtected(signed);
+  const header = parseHeader(signed.payload);
   if (!equal(await sha256(body), header.bodyHash)) malformed("hash of the body");
   return {
     seq: header.seq,
@@ -79,12 +80,37 @@ export async function parseSnapshot(b: Bytes): Promise<Snapshot> {
     alg,
     lists: parseBody(header.covers, body),
     hash: await sha256(b),
-    signed: sigStructure(bodyProtected, new Uint8Array(), payload),
-    signature: signature.slice(),
+    signed: signed.structure,
+    signature: signed.signature,
   };
 }
 
-function parseHeader(b: Uint8Array): Header {
+/** readSigned reads a tagged COSE_Sign1. */
+export function readSigned(r: Reader): Signed {
+  r.literal(0xd2, 0x84);
+  const protect = r.bytes(maxSize).slice() as Bytes;
+  r.literal(0xa0);
+  const payload = r.bytes(maxSize).slice() as Bytes;
+  const signature = r.bytes(maxSize).slice() as Bytes;
+  return { protect, payload, signature, structure: sigStructure(protect, new Uint8Array(), payload) };
+}
+
+/** parseProtected reads the protected header (rules 2 and 3). */
+export function parseProtected(signed: Signed): Protected {
+  if (signed.protect.length > 64) malformed("protected header");
+  const h = new Reader(signed.protect);
+  h.literal(0xa3, 1);
+  const alg = h.int(maxInteger);
+  h.literal(4);
+  const kid = h.fixed(8).slice() as Bytes;
+  h.literal(16);
+  if (h.text(64) !== typ) malformed("typ");
+  h.end();
+  if (signatureSize(alg) !== signed.signature.length) malformed("algorithm, or a signature of another length");
+  return { kid, alg };
+}
+
+export function parseHeader(b: Uint8Array): Header {
   if (b.length > maxHeader) tooLarge("header");
   const r = new Reader(b); // rule 4
   r.literal(0xa5, 1);
@@ -114,23 +140,23 @@ function parseHeader(b: Uint8Array): Header {
   return { seq, issuedAt, expires, covers, bodyHash };
 }
 
-/** Golomb is the code of rules 12 and 13. */
+/** Golomb is the code of rules 12, 13 and 21. */
 interface Golomb {
   m: number;
   width: number; // bits of a remainder that is not short
   short: number; // how many remainders take one bit less
 }
 
-function golomb(count: number): Golomb {
+function golomb(count: number, lists: number): Golomb {
   count = Math.max(1, count);
-  const m = Math.max(1, Math.floor((726817 + Math.floor((count * 5) / 32)) / count));
+  const m = Math.max(1, Math.floor((726817 * lists + Math.floor((count * 5) / 32)) / count));
   const width = m === 1 ? 0 : 32 - Math.clz32(m - 1);
   return { m, width, short: 2 ** width - m };
 }
 
-/** fewest returns the fewest bits that count indices can take. */
-function fewest(count: number): number {
-  const c = golomb(count);
+/** fewest returns the fewest bits that count indices of so many lists can take. */
+export function fewest(count: number, lists = 1): number {
+  const c = golomb(count, lists);
   return count * (1 + c.width - (c.short > 0 ? 1 : 0));
 }
 
@@ -149,7 +175,7 @@ function parseBody(covers: Cover[], body: Uint8Array): List[] {
 }
 
 /** BitReader reads bits, the highest of a byte first. */
-class BitReader {
+export class BitReader {
   private readonly b: Uint8Array;
   private pos = 0; // of the byte
   private bit = 0; // of that byte, 0 the highest
@@ -158,21 +184,23 @@ class BitReader {
     this.b = b;
   }
 
-  indices(count: number): Uint32Array {
-    const c = golomb(count);
+  /** indices reads count rising numbers below lists times listSize. */
+  indices(count: number, lists = 1): Uint32Array {
+    const c = golomb(count, lists);
     const out = new Uint32Array(count);
+    const end = lists * listSize;
     let next = 0;
     for (let i = 0; i < count; i++) {
-      next += this.zeros() * c.m + this.remainder(c);
-      if (next >= listSize) malformed("index out of range"); // rule 15
+      next += this.zeros(end) * c.m + this.remainder(c);
+      if (next >= end) malformed("index out of range"); // rule 15
       out[i] = next++;
     }
     this.align();
     return out;
   }
 
-  /** zeros reads a run of zeros and the one after it. It gives up on more than a list has room for. */
-  private zeros(): number {
+  /** zeros reads a run of zeros and the one after it. It gives up on more than end has room for. */
+  private zeros(end: number): number {
     let n = 0;
     while (this.pos < this.b.length) {
       const rest = (this.b[this.pos]! << this.bit) & 0xff;
@@ -180,7 +208,7 @@ class BitReader {
         n += 8 - this.bit;
         this.bit = 0;
         this.pos++;
-        if (n > listSize) break;
+        if (n > end) break;
         continue;
       }
       const run = Math.clz32(rest) - 24;
@@ -224,7 +252,55 @@ class BitReader {
   }
 }
 
-function disjoint(a: Uint32Array, b: Uint32Array): boolean {
+/** BitWriter writes what BitReader reads. */
+export class BitWriter {
+  private b = new Uint8Array(1 << 16);
+  private pos = 0; // of the byte
+  private bit = 0; // of that byte, 0 the highest
+
+  indices(rising: Uint32Array): void {
+    const c = golomb(rising.length, 1);
+    let next = 0;
+    for (const index of rising) {
+      const gap = index - next;
+      next = index + 1;
+      const rest = gap % c.m;
+      this.skip((gap - rest) / c.m);
+      this.write(1, 1);
+      if (rest < c.short) this.write(rest, c.width - 1);
+      else this.write(rest + c.short, c.width);
+    }
+    if (this.bit > 0) this.skip(8 - this.bit);
+  }
+
+  /** bytes returns what was written, whole bytes. */
+  bytes(): Bytes {
+    return this.b.slice(0, this.pos);
+  }
+
+  private write(v: number, n: number): void {
+    while (n > 0) {
+      const take = Math.min(n, 8 - this.bit);
+      this.b[this.pos]! |= ((v >>> (n - take)) & ((1 << take) - 1)) << (8 - this.bit - take);
+      this.skip(take);
+      n -= take;
+    }
+  }
+
+  /** skip goes over n bits, which are zero where nothing was written. */
+  private skip(n: number): void {
+    this.bit += n;
+    this.pos += Math.floor(this.bit / 8);
+    this.bit %= 8;
+    if (this.pos < this.b.length) return;
+    const longer = new Uint8Array(2 * this.pos + 1);
+    longer.set(this.b);
+    this.b = longer;
+  }
+}
+
+/** disjoint says whether two rising arrays have nothing in common. */
+export function disjoint(a: Uint32Array, b: Uint32Array): boolean {
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
     if (a[i] === b[j]) return false;
     if (a[i]! < b[j]!) i++;

@@ -74,6 +74,24 @@ test("elr1", async (t) => {
   }
 });
 
+test("elr1-delta", async (t) => {
+  const bytes = (hex: string): core.Bytes => new Uint8Array(Buffer.from(hex.trim(), "hex"));
+  for (const v of vectors("elr1-delta")) {
+    await t.test(v.name, async () => {
+      const got = await outcome(async () => {
+        const base = await core.parseSnapshot(bytes(v.head["base"]!));
+        const d = core.parseDelta(bytes(Buffer.from(v.body).toString()));
+        const key = new core.PublicKey(base64(v.head["spki"]!));
+        if (Number(v.head["alg"]) !== d.alg || !(await core.verifyDelta(d, key))) throw new core.Refusal("bad_signature", "");
+        const { snapshot, file } = await core.applyDelta(d, base);
+        assert.equal(core.hex(snapshot.hash), v.head["result"]);
+        assert.deepEqual(await core.parseSnapshot(file), snapshot);
+      });
+      assert.equal(got, v.head["expect"]);
+    });
+  }
+});
+
 test("trust", async (t) => {
   for (const v of vectors("trust")) {
     await t.test(v.name, async () => {

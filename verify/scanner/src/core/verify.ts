@@ -1,4 +1,5 @@
 import { adler32, equal, hex, Refusal, utf8, type Bytes } from "./bytes.ts";
+import { applyDelta, parseDelta, verifyDelta } from "./delta.ts";
 import { permitFields, type ShownField } from "./field.ts";
 import type { PublicKey } from "./key.ts";
 import { parsePermit, signedHash, verifyPermit, type Permit } from "./permit.ts";
@@ -93,6 +94,19 @@ export async function loadStatus(t: Trust, file: Bytes): Promise<Snapshot> {
   if (!signer) throw new Refusal("no_permitted_signer", "of the snapshot");
   if (!(await verifySnapshot(s, signer.key))) throw new Refusal("bad_signature", "of the snapshot");
   return s;
+}
+
+/**
+ * loadDelta brings a snapshot that was loaded to a later one by a delta whose header a
+ * status signer of the root statement signed, and returns that one with its file. It
+ * throws a Refusal; then the whole snapshot has to be fetched.
+ */
+export async function loadDelta(t: Trust, base: Snapshot, b: Bytes): Promise<{ snapshot: Snapshot; file: Bytes }> {
+  const d = parseDelta(b);
+  const signer = statusSigner(t.root, d.kid, d.issuedAt);
+  if (!signer) throw new Refusal("no_permitted_signer", "of the delta");
+  if (!(await verifyDelta(d, signer.key))) throw new Refusal("bad_signature", "of the delta");
+  return applyDelta(d, base);
 }
 
 /** Basis is what a verdict rests on besides the permit. */
