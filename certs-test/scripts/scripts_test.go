@@ -109,7 +109,7 @@ func TestNeedSaysWhatToInstallWhereItMayNot(t *testing.T) {
 // TestNeedInstalls lets the script install with a stand-in for apt-get that knows
 // a package only after an update, as on a fresh machine.
 func TestNeedInstalls(t *testing.T) {
-	bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "chromium": "", "fc-list": "echo 文泉驛"})
+	bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "certtool": "", "curl": "", "chromium": "", "fc-list": "echo 文泉驛"})
 	apt := `case "$*" in
 *update*) touch "$STATE/updated" ;;
 *install*zbar-tools*) [ -e "$STATE/updated" ] || exit 100; printf '#!/bin/sh\n' >"$BIN/zbarimg"; chmod +x "$BIN/zbarimg" ;;
@@ -149,7 +149,7 @@ func TestNeedInstallsModules(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(web, "package-lock.json"), []byte("{}"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "zbarimg": "",
+			bin := commands(t, map[string]string{"id": "echo 0", "openssl": "", "unshare": "", "cc": "", "initdb": "", "softhsm2-util": "", "zbarimg": "", "certtool": "", "curl": "",
 				"chromium": "", "fc-list": "echo 文泉驛", "node": tt.node, "npm": tt.npm})
 			env := []string{"PATH=" + links(t, "bash", "env", "mktemp", "tail", "rm", "touch", "mkdir", "sleep") + ":" + bin, "STATE=" + state, "CI=true"}
 			got := script(t, tree, env, "need.sh")
