@@ -212,6 +212,20 @@ func TestFromAskingToDownload(t *testing.T) {
 		t.Errorf("%d %s", one.status, one.body)
 	}
 	c.get(t, "mu", cert+"/key.pem").is(t, http.StatusNotFound)
+
+	// The agency finds it, and no other does.
+	serial := strings.TrimPrefix(cert, "/agency/certificates/")
+	for _, query := range []string{"q=" + serial[:10], "q=%E7%9B%91%E7%9D%A3", "state=issued"} {
+		c.get(t, "mu", "/agency?"+query).is(t, http.StatusOK, cert)
+		if a := c.get(t, "wan", "/agency?"+query); strings.Contains(a.body, cert) {
+			t.Errorf("%s shows another agency's certificate", query)
+		}
+	}
+	for _, query := range []string{"q=" + serial[:10] + "0000", "state=held", "q=%E9%97%A8%E6%88%B7"} {
+		c.get(t, "mu", "/agency?"+query).is(t, http.StatusOK, "没有符合条件的证书")
+	}
+	c.get(t, "mu", "/agency?state=stolen").is(t, http.StatusOK, "无法按此条件查找")
+	c.get(t, "mu", "/agency?after=zz").is(t, http.StatusOK, "无法按此条件查找")
 	for _, path := range []string{at, cert, cert + "/certificate.pem", cert + "/chain.pem"} {
 		c.get(t, "wan", path).is(t, http.StatusNotFound)
 		c.get(t, "qiu", path).is(t, http.StatusForbidden)

@@ -3,9 +3,11 @@ package agency
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 )
 
@@ -22,17 +24,28 @@ type row struct {
 type homePage struct {
 	Agency       web.Text // "" for an officer without an agency
 	Choice       []web.Field
+	Chosen       string // the agency's id, for people of several
 	New          string
 	Officer      bool
 	Waiting      []row // for an officer, of all agencies
 	Requests     []row
 	Certificates []row
+	Find         web.Form // what certificates are looked for
+	Looking      bool     // something is
+	Next         string   // address of the next certificates, "" after the last
+	Expiring     []row    // that end within expiringSoon, when nothing is looked for
 }
 
-const listRows = 50
+const (
+	listRows     = 50
+	expiringSoon = 30 * 24 * time.Hour
+)
 
 func (s *Service) getHome(w http.ResponseWriter, r *http.Request, v *visitor) error {
 	data := homePage{Officer: v.officer, New: v.at("/agency/new"), Choice: v.choice()}
+	if len(v.agencies) > 1 {
+		data.Chosen = v.agency.ID
+	}
 	var err error
 	if v.officer {
 		if data.Waiting, err = s.requestRows(r.Context(), ca.PendingFilter{State: ca.Waiting, Limit: listRows}); err != nil {
@@ -44,7 +57,7 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, v *visitor) er
 		if data.Requests, err = s.requestRows(r.Context(), ca.PendingFilter{Agency: v.agency.ID, Limit: listRows}); err != nil {
 			return err
 		}
-		if data.Certificates, err = s.certificateRows(r.Context(), v.agency.ID); err != nil {
+		if err := s.find(r, v, &data); err != nil {
 			return err
 		}
 	}
@@ -80,16 +93,53 @@ func (s *Service) requestRows(ctx context.Context, f ca.PendingFilter) ([]row, e
 	return rows, nil
 }
 
-func (s *Service) certificateRows(ctx context.Context, agency string) ([]row, error) {
-	list, err := s.o.CA.List(ctx, ca.Filter{Agency: agency, Limit: listRows})
-	if err != nil {
-		return nil, err
+// inAfter is where a search goes on.
+const inAfter = "after"
+
+// findForm returns the form that says which certificates to show.
+func findForm(q url.Values) web.Form {
+	states := []web.Option{{Value: "", Label: web.Text{ZH: "全部状态", EN: "Any state"}}}
+	for _, status := range []ca.Status{ca.Issued, ca.Held, ca.Revoked} {
+		states = append(states, web.Option{Value: string(status), Label: statusTags[status].Word})
 	}
-	var rows []row
+	return web.Form{Fields: []web.Field{
+		{Name: "q", Label: web.Text{ZH: "名称，或证书序列号的前8位以上", EN: "Name, or 8 digits or more of the serial number"}, Value: q.Get("q"), MaxLength: 64},
+		{Name: "state", Label: web.Text{ZH: "状态", EN: "State"}, Type: "select", Options: states, Value: q.Get("state")},
+	}}
+}
+
+// find looks for certificates as the address says, and for those that end soon where
+// it says nothing.
+func (s *Service) find(r *http.Request, v *visitor, data *homePage) error {
+	q := r.URL.Query()
+	data.Find = findForm(q)
+	data.Looking = q.Get("q") != "" || q.Get("state") != "" || q.Get(inAfter) != ""
+	page, err := s.o.CA.Search(r.Context(), ca.Query{Text: q.Get("q"), Status: ca.Status(q.Get("state")), Agency: v.agency.ID, After: q.Get(inAfter), Limit: listRows})
+	if fault.KindOf(err) == fault.Invalid {
+		data.Find.Blame("q", web.Text{ZH: "无法按此条件查找", EN: "Nothing can be looked for so"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	data.Certificates = certificateRows(page.Certificates)
+	if page.Next != "" {
+		q.Set(inAfter, page.Next)
+		data.Next = "/agency?" + q.Encode()
+	}
+	if data.Looking {
+		return nil
+	}
+	soon, err := s.o.CA.Expiring(r.Context(), expiringSoon, ca.Query{Agency: v.agency.ID, Limit: listRows})
+	data.Expiring = certificateRows(soon.Certificates)
+	return err
+}
+
+func certificateRows(list []ca.Certificate) (rows []row) {
 	for _, c := range list {
 		if c.Status != ca.Abandoned {
-			rows = append(rows, row{Address: "/agency/certificates/" + c.Serial, Profile: profileWord(c.Profile), Of: c.Subject, At: c.NotAfter, Tag: statusTag(c.Status)})
+			rows = append(rows, row{Address: "/agency/certificates/" + c.Serial, Profile: profileWord(c.Profile), Of: c.Subject, At: c.NotAfter, Tag: statusTag(c)})
 		}
 	}
-	return rows, nil
+	return rows
 }

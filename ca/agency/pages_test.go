@@ -1,6 +1,7 @@
 package agency
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,11 @@ func TestPages(t *testing.T) {
 		return testkit.Fixture{Name: name, Identity: id, Page: web.Page{Template: template, Title: title, Data: data, Wrong: wrong, Wide: template == "home"}}
 	}
 	testkit.CheckPages(t, site, pages, []testkit.Fixture{
-		page("home", "home", false, &homePage{Agency: bureau, New: "/agency/new", Requests: requests, Certificates: certificates}),
-		page("home-empty", "home", false, &homePage{Agency: bureau, New: "/agency/new"}),
+		page("home", "home", false, &homePage{Agency: bureau, New: "/agency/new", Requests: requests, Certificates: certificates, Find: findForm(nil), Next: "/agency?after=x", Expiring: certificates[:1]}),
+		page("home-nothing", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(url.Values{"q": {"门户"}, "state": {"held"}}), Looking: true}),
+		page("home-empty", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(nil)}),
 		page("home-officer", "home", false, &homePage{Officer: true, Waiting: requests[:1]}),
-		page("home-choice", "home", false, &homePage{Agency: bureau, New: "/agency/new", Officer: true,
+		page("home-choice", "home", false, &homePage{Agency: bureau, New: "/agency/new", Officer: true, Find: findForm(nil),
 			Choice: []web.Field{{Name: "agency", Type: "select", Label: title, Options: []web.Option{{Value: "a", Label: bureau}}}}}),
 		page("ask", "ask", false, &askPage{"/agency", "/agency/new", bureau, newForm("k")}),
 		page("ask-wrong", "ask", true, &askPage{"/agency", "/agency/new", bureau, wrong}),

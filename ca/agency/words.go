@@ -27,6 +27,7 @@ var statusTags = map[ca.Status]tag{
 	ca.Intent:    {web.Text{ZH: "签发中", EN: "Being issued"}, "wait"},
 	ca.Issued:    {web.Text{ZH: "有效", EN: "In force"}, "good"},
 	ca.Revoked:   {web.Text{ZH: "已吊销", EN: "Revoked"}, "bad"},
+	ca.Held:      {web.Text{ZH: "已冻结", EN: "On hold"}, "wait"},
 	ca.Abandoned: {web.Text{ZH: "未签发", EN: "Not issued"}, ""},
 }
 
@@ -38,7 +39,11 @@ func stateTag(s ca.PendingState) tag {
 	return tag{web.Text{ZH: string(s), EN: string(s)}, ""}
 }
 
-func statusTag(s ca.Status) tag {
+func statusTag(c ca.Certificate) tag {
+	s := c.Status
+	if c.Held() {
+		s = ca.Held
+	}
 	if t, ok := statusTags[s]; ok {
 		return t
 	}
