@@ -112,23 +112,29 @@ func readBlocked(ctx context.Context, tx db.Tx, after []byte) (list []BlockedKey
 	return list, rows.Err()
 }
 
+// keyUseQuery says whether a key is blocked, whether it is compromised or held, and
+// whether it is another's. Each part ends at the first row that says so: those of the
+// same subject and purpose, of which there may be many, lie between the two ranges
+// and are not looked at.
+const keyUseQuery = `SELECT EXISTS (SELECT 1 FROM ca_blocked_keys WHERE spki = $1),
+	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)),
+	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND (agency, holder, profile) < ($2, $3, $4) AND status <> 'abandoned')
+	OR EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND (agency, holder, profile) > ($2, $3, $4) AND status <> 'abandoned')`
+
 // checkKeyUse refuses a key that is blocked, held or known to be stolen, or that another
 // subject or another purpose has a certificate for.
 func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
-	var blocked, compromised, taken int64
-	err := tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM ca_blocked_keys WHERE spki = $1),
-		COALESCE(SUM(CASE WHEN status = 'revoked' AND reason IN ($5, $6, $7) THEN 1 ELSE 0 END), 0),
-		COALESCE(SUM(CASE WHEN agency <> $2 OR holder <> $3 OR profile <> $4 THEN 1 ELSE 0 END), 0)
-		FROM ca_certificates WHERE key_hash = $1 AND status <> 'abandoned'`,
-		row.keyHash, row.Agency, row.Holder, string(row.Profile), int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&blocked, &compromised, &taken)
+	var blocked, compromised, taken bool
+	err := tx.QueryRowContext(ctx, keyUseQuery, row.keyHash, row.Agency, row.Holder, string(row.Profile),
+		int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&blocked, &compromised, &taken)
 	switch {
 	case err != nil:
 		return err
-	case blocked > 0:
+	case blocked:
 		return errBlockedKey
-	case compromised > 0:
+	case compromised:
 		return errCompromisedKey
-	case taken > 0:
+	case taken:
 		return errKeyTaken
 	}
 	return nil

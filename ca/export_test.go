@@ -185,3 +185,6 @@ func (c *CA) StoreActOnly(ctx context.Context, response []byte, actor string) er
 
 // CompleteActs is what Run does for acts of the root.
 func (c *CA) CompleteActs(ctx context.Context) { c.completeActs(ctx) }
+
+// KeyUseQuery is the query that finds what speaks against a key.
+const KeyUseQuery = keyUseQuery

@@ -39,6 +39,8 @@ const (
 	// settle is how long after a round a server's work still counts: sealing the log,
 	// for one.
 	settle = 1500 * time.Millisecond
+	// issuingIdle is how long a server is watched while nobody asks it for anything.
+	issuingIdle = 4 * time.Second
 )
 
 // wanted is the one request that all servers certify, again and again.
@@ -120,7 +122,8 @@ func (b *bench) rank(c *contestant) {
 	fmt.Fprintf(os.Stderr, "bench: %s %.2f ms of CPU for a certificate\n", c.name, 1e3*c.spent/float64(c.done))
 }
 
-// contest lets all issue by turns.
+// contest lets all issue by turns. What a server spends while nobody asks is measured
+// first, and taken off.
 func contest(ctx context.Context, field []*contestant, w *wanted) error {
 	for _, c := range field {
 		if err := c.round(ctx, issuingWarm, w); err != nil {
@@ -128,24 +131,44 @@ func contest(ctx context.Context, field []*contestant, w *wanted) error {
 		}
 	}
 	time.Sleep(settle)
+	idle := make([]float64, len(field)) // CPU seconds in a second
+	for i, c := range field {
+		spent, took, err := c.spend(func() error { time.Sleep(issuingIdle); return nil })
+		if err != nil {
+			return err
+		}
+		idle[i] = spent / took
+	}
 	for range issuingRounds {
-		for _, c := range field {
-			before, err := c.cpu()
-			if err != nil {
+		for i, c := range field {
+			spent, took, err := c.spend(func() error {
+				err := c.round(ctx, issuingRound, w)
+				time.Sleep(settle)
 				return err
-			}
-			if err := c.round(ctx, issuingRound, w); err != nil {
+			})
+			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
-			time.Sleep(settle)
-			after, err := c.cpu()
-			if err != nil {
-				return err
-			}
-			c.done, c.spent = c.done+issuingRound, c.spent+after-before
+			c.done, c.spent = c.done+issuingRound, c.spent+spent-idle[i]*took
 		}
 	}
 	return nil
+}
+
+// spend returns the seconds of CPU that the server spent while f ran, and how many
+// seconds that took.
+func (c *contestant) spend(f func() error) (spent, took float64, err error) {
+	before, err := c.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := f(); err != nil {
+		return 0, 0, err
+	}
+	took = time.Since(began).Seconds()
+	after, err := c.cpu()
+	return after - before, took, err
 }
 
 // round has n certificates issued, some at once, and looks at each.
