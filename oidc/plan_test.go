@@ -20,6 +20,10 @@ func TestStrictVariants(t *testing.T) {
 			}
 			want(t, s.post(t, "/oidc/token", codeForm(got.Get("code")), ""), 200)
 		}
+		without := want(t, s.post(t, "/oidc/token", codeForm(s.code(t, b, url.Values{"nonce": {""}})), ""), 200)
+		if claims := payload(t, without["id_token"]); claims["nonce"] != nil {
+			t.Errorf("a nonce out of nothing: %v", claims)
+		}
 		// A state in the address alone is nobody's.
 		if got := back(t, b.get(s.address(s.push(t, url.Values{"state": {""}}))+"&state=outside")); got.Has("state") {
 			t.Errorf("sent back with %v", got)
