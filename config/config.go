@@ -113,6 +113,11 @@ type Config struct {
 	// Default: see its fields. Danger: see its fields.
 	Egress Egress `koanf:"egress"`
 
+	// Sandbox is for developers of sites: clients that anybody makes, and invented
+	// people who sign in at them.
+	// Default: see its fields. Danger: see its fields.
+	Sandbox Sandbox `koanf:"sandbox"`
+
 	// Limits bounds what callers may send.
 	// Default: see its fields. Danger: see its fields.
 	Limits Limits `koanf:"limits"`
@@ -281,6 +286,17 @@ type Egress struct {
 	// Default: false. Danger: whoever may register a site or a webhook reaches
 	// whatever this machine reaches.
 	AllowPrivateAddressesInsecure bool `koanf:"allow_private_addresses_insecure"`
+}
+
+// Sandbox is for developers of sites.
+type Sandbox struct {
+	// Enabled lets anybody who reaches this service make a client, 1,000 of them at
+	// once, each for 30 days. Such a client is reached on its developer's machine
+	// alone and never meets a real person.
+	// Default: false. Danger: tokens of invented people are signed with the same keys
+	// as those of real ones; whoever accepts tokens of clients that are not their own,
+	// which nobody must, would take them for real unless they look for "sandbox".
+	Enabled bool `koanf:"enabled"`
 }
 
 // Limits bounds what callers may send.

@@ -37,6 +37,9 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return p.sendRefusal(w, r, a, err)
 	}
+	if a.client.Sandbox {
+		return p.authorizeSandbox(w, r, a)
+	}
 	now, id := p.o.Now(), web.IdentityOf(ctx)
 	d, err := p.begin(ctx, a, now, id)
 	var code string
@@ -226,6 +229,9 @@ func (p *Provider) newGrant(a *authorization, id *web.Identity, now time.Time) *
 // makeCode lets the engine check the request once more and make the code of a grant.
 // It returns the code's secret part.
 func (p *Provider) makeCode(ctx context.Context, a *authorization, g *grant) (string, error) {
+	if a.client.Sandbox != g.isPersona() {
+		return "", errors.New("personas are for clients of the sandbox, and people for all others")
+	}
 	w := &work{p: p, grant: g}
 	ctx = withWork(ctx, w)
 	// fosite insists on a state of eight characters, which is nobody's business where

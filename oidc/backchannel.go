@@ -51,6 +51,7 @@ type logoutClaims struct {
 	ID       string                    `json:"jti"`
 	Events   map[string]map[string]any `json:"events"`
 	Session  string                    `json:"sid"`
+	Sandbox  bool                      `json:"sandbox,omitzero"`
 }
 
 // noteVisit remembers that a grant's client has signed a person in under a session, if
@@ -164,7 +165,7 @@ func (p *Provider) signLogoutToken(ctx context.Context, c *client, n notice, id 
 	now := p.o.Now()
 	return p.sign(ctx, jose.SignatureAlgorithm(c.IDTokenAlg), logoutTokenType, logoutClaims{
 		Issuer: p.o.Issuer, Subject: n.Sub, Audience: n.Client, IssuedAt: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(), ID: id,
-		Events: map[string]map[string]any{logoutEvent: {}}, Session: n.SID,
+		Events: map[string]map[string]any{logoutEvent: {}}, Session: n.SID, Sandbox: c.Sandbox,
 	})
 }
 

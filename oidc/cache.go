@@ -69,7 +69,7 @@ func (p *Provider) findClient(ctx context.Context, id string) (*client, error) {
 	if !isClientID(id) {
 		return nil, ErrClient
 	}
-	if c := p.clients.get(id); c != nil {
+	if c := p.clients.get(id); c != nil && p.there(c) {
 		return c, nil
 	}
 	var c *client
@@ -78,6 +78,9 @@ func (p *Provider) findClient(ctx context.Context, id string) (*client, error) {
 		c, err = readClient(ctx, tx, id)
 		return err
 	})
+	if err == nil && !p.there(c) {
+		err = ErrClient
+	}
 	if err != nil {
 		p.clients.forget(id)
 		return nil, fmt.Errorf("find client: %w", err)

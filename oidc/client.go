@@ -53,6 +53,11 @@ type Client struct {
 	Created  time.Time `json:"created,omitzero"`
 	Disabled time.Time `json:"disabled,omitzero"` // zero while it is not
 
+	// Sandbox is set for a client that AddSandboxClient made: it is shown invented people
+	// and nobody else, until Expires.
+	Sandbox bool      `json:"sandbox,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+
 	// RedirectURIs are where people are sent back to, for sites: https addresses, or
 	// http on localhost and 127.0.0.1, compared character by character.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
@@ -90,6 +95,9 @@ var ErrClient = fault.New(fault.NotFound, "no such client")
 // agency, and with kind Conflict if the id is taken.
 func (p *Provider) AddClient(ctx context.Context, actor string, c Client) (Client, string, error) {
 	c.fill()
+	if strings.HasPrefix(c.ID, sandboxPrefix) {
+		return Client{}, "", fault.InvalidInput("the client is not as it should be", fault.Problem{Path: "/id", Message: "must not begin with " + sandboxPrefix})
+	}
 	if err := p.checkClient(ctx, c); err != nil {
 		return Client{}, "", err
 	}

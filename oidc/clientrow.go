@@ -12,21 +12,23 @@ import (
 )
 
 const clientColumns = `id, secret_hash, COALESCE(agency, ''), scopes, name, profile, created, disabled, redirect_uris, auth_method, jwks, jwks_uri, dpop,
-	id_token_alg, id_token_enc, userinfo_enc, sector, default_acr, contacts, post_logout_redirect_uris, backchannel_logout_uri, backchannel_logout_session`
+	id_token_alg, id_token_enc, userinfo_enc, sector, default_acr, contacts, post_logout_redirect_uris, backchannel_logout_uri, backchannel_logout_session, expires`
 
 func scanClient(row interface{ Scan(...any) error }) (*client, error) {
 	var c client
 	var hash []byte
 	var scopes, redirects, jwks, idEnc, infoEnc, contacts, logouts string
-	var created, disabled, dpop, sid int64
+	var created, disabled, dpop, sid, expires int64
 	err := row.Scan(&c.ID, &hash, &c.Agency, &scopes, &c.Name, &c.Profile, &created, &disabled, &redirects, &c.AuthMethod, &jwks, &c.JWKSURI, &dpop,
-		&c.IDTokenAlg, &idEnc, &infoEnc, &c.SectorIdentifier, &c.DefaultACR, &contacts, &logouts, &c.BackchannelLogoutURI, &sid)
+		&c.IDTokenAlg, &idEnc, &infoEnc, &c.SectorIdentifier, &c.DefaultACR, &contacts, &logouts, &c.BackchannelLogoutURI, &sid, &expires)
 	if err != nil {
 		return nil, err
 	}
 	if copy(c.hash[:], hash) != len(c.hash) {
 		return nil, errors.New("stored hash is too short")
 	}
+	c.Profile, c.Sandbox = strings.CutPrefix(c.Profile, sandboxPrefix)
+	c.Expires = db.Time(expires)
 	c.Scopes, c.Created, c.Disabled = strings.Fields(scopes), db.Time(created), db.Time(disabled)
 	c.RedirectURIs, c.Contacts, c.PostLogoutRedirectURIs = fields(redirects), fields(contacts), fields(logouts)
 	c.DPoP, c.BackchannelLogoutSessionRequired = dpop != 0, sid != 0
@@ -74,11 +76,20 @@ func (c *Client) values() []any {
 		strings.Join(c.PostLogoutRedirectURIs, " "), c.BackchannelLogoutURI, number(c.BackchannelLogoutSessionRequired)}
 }
 
+// storedProfile is the profile as it is stored: a client of the sandbox is none to a
+// release that knows no sandbox.
+func (c *Client) storedProfile() string {
+	if c.Sandbox {
+		return sandboxPrefix + c.Profile
+	}
+	return c.Profile
+}
+
 // insertClient writes a client unless its id is taken.
 func insertClient(ctx context.Context, tx db.Tx, c Client, hash [sha256.Size]byte) (bool, error) {
-	values := append(c.values(), c.ID, hash[:], sql.NullString{String: c.Agency, Valid: c.Agency != ""}, c.Profile, db.Micros(c.Created), c.AuthMethod,
-		c.SectorIdentifier)
-	return changed(tx.ExecContext(ctx, `INSERT INTO oidc_clients (`+particulars+`, id, secret_hash, agency, profile, created, auth_method, sector) VALUES `+
+	values := append(c.values(), c.ID, hash[:], sql.NullString{String: c.Agency, Valid: c.Agency != ""}, c.storedProfile(), db.Micros(c.Created), c.AuthMethod,
+		c.SectorIdentifier, db.Micros(c.Expires))
+	return changed(tx.ExecContext(ctx, `INSERT INTO oidc_clients (`+particulars+`, id, secret_hash, agency, profile, created, auth_method, sector, expires) VALUES `+
 		db.Values(1, len(values))+` ON CONFLICT DO NOTHING`, values...))
 }
 

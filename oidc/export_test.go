@@ -47,6 +47,36 @@ func Fixtures(site *web.Site) (*web.Pages, []Fixture, error) {
 		{"endsession", id, logoutAsk(logoutPage{Client: "食品经营许可网上办理", ClientID: "permits", Redirect: "http://127.0.0.1:9001/bye", State: "s", Key: "k"})},
 		{"endsession-nobody", id, logoutAsk(logoutPage{Key: "k"})},
 		{"endsession-done", nil, logoutDone()},
+		{"sandbox", nil, sandboxOf(testSandbox(false), "http://127.0.0.1:9001/callback")},
+		{"sandbox-problem", nil, sandboxOf(testSandbox(true), "http://127.0.0.1:9001/callback")},
+		{"sandbox-done", nil, sandboxOf(sandboxPage{Client: "我的第一个应用", Done: true}, "")},
 		{"consent-problem", id, page(ask(2, &choiceError{"", web.Text{ZH: "请选择以谁的身份办理", EN: "Choose whom you act for"}}))},
 	}, err
 }
+
+// testSandbox is the page of personas, with firms.
+func testSandbox(wrong bool) sandboxPage {
+	list, err := parsePersonas(personasFile)
+	if err != nil {
+		panic(err)
+	}
+	d := sandboxPage{Client: "我的第一个应用", Learns: []web.Text{learns[scopeOpenID], learns[scopeFirm]}, Wants: "urn:signet:acr:verified"}
+	d.Form.Fields = []web.Field{personaField(list, true), levelField([]string{"urn:signet:acr:declared", "urn:signet:acr:verified"})}
+	if wrong {
+		d.Form.Blame("persona", web.Text{ZH: "请选择一位测试人员", EN: "Choose a test persona"})
+	}
+	return d
+}
+
+// ParsePersonas exposes parsePersonas.
+func ParsePersonas(b []byte) (int, error) {
+	list, err := parsePersonas(b)
+	return len(list), err
+}
+
+// The bounds of the sandbox.
+const (
+	SandboxMost     = sandboxMost
+	SandboxPerHour  = sandboxPerHour
+	SandboxSessions = sandboxSessions
+)

@@ -167,6 +167,9 @@ func sameHash(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
 // check reports why a grant no longer counts, "" if it does. Whoever asks must have
 // made sure of the client.
 func (p *Provider) check(ctx context.Context, g *grant) (reason string, err error) {
+	if g.isPersona() {
+		return p.checkPersona(ctx, g)
+	}
 	if !g.consented {
 		return endConsent, nil
 	}

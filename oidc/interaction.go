@@ -200,7 +200,12 @@ func (p *Provider) FormTo(ctx context.Context, next string) string {
 func (p *Provider) finish(ctx context.Context, i *interaction, a *authorization, g *grant, give bool) (id string, err error) {
 	now := g.created
 	err = p.o.DB.Update(ctx, func(tx db.Tx) error {
-		if give {
+		switch {
+		case give && g.isPersona():
+			if err := openSandboxSession(ctx, tx, i, g); err != nil {
+				return err
+			}
+		case give:
 			if g.consent, g.sub, err = giveConsent(ctx, tx, a.client, g.person, a.learns(), now); err != nil {
 				return err
 			}

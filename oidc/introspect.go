@@ -26,6 +26,7 @@ type introspection struct {
 	ACR      string        `json:"acr,omitzero"`
 	AuthTime int64         `json:"auth_time,omitzero"`
 	Key      *confirmation `json:"cnf,omitzero"`
+	Sandbox  bool          `json:"sandbox,omitzero"` // the person is invented
 }
 
 // serveIntrospect tells a client whether an access token of its own is in force. A
@@ -84,7 +85,7 @@ func (p *Provider) inspect(ctx context.Context, token string) (introspection, er
 	}
 	if c, err := p.parsePersonToken(ctx, token); err == nil {
 		_, _, err = p.grantOf(ctx, c)
-		return introspection{true, c.Scope, c.ClientID, kind(c.Key), c.Expires, c.IssuedAt, c.Subject, c.Audience, c.Issuer, c.ID, c.ACR, c.AuthTime, c.Key}, err
+		return introspection{true, c.Scope, c.ClientID, kind(c.Key), c.Expires, c.IssuedAt, c.Subject, c.Audience, c.Issuer, c.ID, c.ACR, c.AuthTime, c.Key, c.Sandbox}, err
 	} else if fault.KindOf(err) != fault.Denied {
 		return introspection{}, err
 	}
@@ -95,5 +96,5 @@ func (p *Provider) inspect(ctx context.Context, token string) (introspection, er
 	if _, err := p.callerOf(ctx, c); err != nil {
 		return introspection{}, err
 	}
-	return introspection{true, c.Scope, c.ClientID, kind(c.Key), c.Expires, c.IssuedAt, c.Subject, c.Audience, c.Issuer, c.ID, "", 0, c.Key}, nil
+	return introspection{true, c.Scope, c.ClientID, kind(c.Key), c.Expires, c.IssuedAt, c.Subject, c.Audience, c.Issuer, c.ID, "", 0, c.Key, false}, nil
 }

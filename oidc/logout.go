@@ -130,6 +130,9 @@ func (p *Provider) serveLogout(w http.ResponseWriter, r *http.Request) error {
 		http.Redirect(w, r, logoutPath+"?"+values.Encode(), http.StatusSeeOther)
 		return nil
 	}
+	if l.client != nil && l.client.Sandbox {
+		return p.logOutPersona(w, r, l)
+	}
 	if id == nil {
 		return p.loggedOut(w, r, l)
 	}
@@ -164,6 +167,9 @@ func (p *Provider) serveLogoutAnswer(w http.ResponseWriter, r *http.Request) err
 	l, err := p.parseLogout(r.Context(), values)
 	if err != nil {
 		return err
+	}
+	if l.client != nil && l.client.Sandbox {
+		return p.logOutPersona(w, r, l)
 	}
 	if id == nil {
 		return p.loggedOut(w, r, l)

@@ -154,6 +154,8 @@ type Options struct {
 	Lifetime         time.Duration // of access tokens; 0 means ten minutes, which is the most
 	ClientSecretPost bool          // accept secrets in the body too
 
+	Sandbox bool // anybody may make clients that are shown invented people: see AddSandboxClient
+
 	Now        func() time.Time      // nil means time.Now
 	Logger     *slog.Logger          // nil discards
 	Registerer prometheus.Registerer // nil registers nowhere
@@ -173,6 +175,9 @@ type Provider struct {
 	nonces     nonceCache
 	metrics    *metrics
 	metadata   []byte
+
+	personas    []persona // of the sandbox
+	sandboxRate hourly
 }
 
 var _ web.ProofChecker = (*Provider)(nil)
@@ -214,6 +219,9 @@ func New(o Options) (*Provider, error) {
 			return nil, fmt.Errorf("new provider: %w", err)
 		}
 	}
+	if p.personas, err = parsePersonas(personasFile); err != nil {
+		return nil, fmt.Errorf("new provider: %w", err)
+	}
 	p.engine = newEngine(p)
 	p.metadata, err = p.newMetadata()
 	return p, err
@@ -253,6 +261,9 @@ func (p *Provider) Mount(mux *http.ServeMux) {
 	p.mountClients(mux)
 	if p.pages == nil {
 		return
+	}
+	if p.o.Sandbox {
+		mux.Handle("POST "+sandboxPath, web.Handler(p.serveAddSandboxClient, p.log))
 	}
 	mux.Handle("POST "+pushPath, http.HandlerFunc(p.servePush))
 	mux.Handle("GET /oidc/authorize", p.pages.Handler(p.serveAuthorize))

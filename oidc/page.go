@@ -27,6 +27,9 @@ func (p *Provider) serveInteraction(w http.ResponseWriter, r *http.Request) erro
 	if err != nil {
 		return p.sendError(w, r, a, err)
 	}
+	if a.client.Sandbox {
+		return p.serveSandbox(w, r, i, a)
+	}
 	d, err := p.decide(ctx, a, i.created, id)
 	if p.known(err) != nil {
 		return p.sendError(w, r, a, err)
@@ -59,6 +62,9 @@ func (p *Provider) serveAnswer(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err != nil {
 		return p.sendError(w, r, a, err)
+	}
+	if a.client.Sandbox {
+		return p.serveSandboxAnswer(w, r, form, i, a)
 	}
 	if form.Has("deny") {
 		if err := p.deny(r.Context(), i); err != nil {

@@ -65,7 +65,15 @@ func (p *problems) add(wrong bool, path, message string) {
 
 // checkClient fails with everything that is wrong with a client, as kind Invalid.
 func (p *Provider) checkClient(ctx context.Context, c Client) error {
-	var bad problems
+	bad, err := p.wrongs(ctx, c)
+	if err == nil && len(bad) > 0 {
+		err = fault.InvalidInput("the client is not as it should be", bad...)
+	}
+	return err
+}
+
+// wrongs returns everything that is wrong with a client.
+func (p *Provider) wrongs(ctx context.Context, c Client) (bad problems, err error) {
 	bad.add(c.ID != "" && !isClientID(c.ID), "/id", "must be 1 to 64 lowercase letters, digits and hyphens")
 	bad.add(c.ID == deskClientID, "/id", "is the id under which officers' desks act")
 	bad.add(!isName(c.Name), "/name", "must be 1 to 120 visible characters")
@@ -80,6 +88,7 @@ func (p *Provider) checkClient(ctx context.Context, c Client) error {
 	}
 	bad.keys(c, p.o.Fetcher != nil)
 	bad.add(!c.Created.IsZero() || !c.Disabled.IsZero(), "/created", "is set by the service")
+	bad.add(c.Sandbox || !c.Expires.IsZero(), "/sandbox", "is set by the service")
 	bad.add(len(c.Contacts) > 8 || repeats(c.Contacts), "/contacts", "must be at most 8 different mail addresses")
 	for i, contact := range c.Contacts {
 		bad.add(!isMail(contact), fmt.Sprintf("/contacts/%d", i), "must be a mail address alone")
@@ -87,14 +96,11 @@ func (p *Provider) checkClient(ctx context.Context, c Client) error {
 	if c.Agency != "" {
 		_, err := p.o.Agencies.FindAgency(ctx, c.Agency)
 		if err != nil && fault.KindOf(err) != fault.NotFound {
-			return fmt.Errorf("check client: %w", err)
+			return nil, fmt.Errorf("check client: %w", err)
 		}
 		bad.add(err != nil, "/agency", "is no agency")
 	}
-	if len(bad) > 0 {
-		return fault.InvalidInput("the client is not as it should be", bad...)
-	}
-	return nil
+	return bad, nil
 }
 
 // service checks that a program has nothing that is for sites.

@@ -36,7 +36,7 @@ func (p *Provider) Run(ctx context.Context) error {
 // Sweep does once what Run does again and again.
 func (p *Provider) Sweep(ctx context.Context) error {
 	now := db.Micros(p.o.Now())
-	for table, key := range map[string]string{"oidc_interactions": "id", "oidc_grants": "id", "oidc_pushed": "hash", "oidc_once": "hash"} {
+	for table, key := range map[string]string{"oidc_interactions": "id", "oidc_grants": "id", "oidc_pushed": "hash", "oidc_once": "hash", "oidc_sandbox_sessions": "id"} {
 		for more := true; more; {
 			err := p.o.DB.Update(ctx, func(tx db.Tx) error {
 				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+key+` IN (SELECT `+key+` FROM `+table+
@@ -52,6 +52,9 @@ func (p *Provider) Sweep(ctx context.Context) error {
 				return fmt.Errorf("sweep: %w", err)
 			}
 		}
+	}
+	if err := p.sweepSandbox(ctx); err != nil {
+		return err
 	}
 	return p.sweepVisits(ctx)
 }

@@ -76,6 +76,7 @@ type personClaims struct {
 	IssuedAt int64  `json:"iat"`
 	Expires  int64  `json:"exp"`
 	ID       string `json:"jti"`
+	Sandbox  bool   `json:"sandbox,omitzero"` // the person is invented
 
 	Key *confirmation `json:"cnf,omitzero"`
 }
@@ -96,6 +97,7 @@ type idClaims struct {
 	Firm     string   `json:"firm_uscc,omitzero"`
 	FirmName string   `json:"firm_name,omitzero"`
 	Name     string   `json:"name,omitzero"` // when asked for by claims
+	Sandbox  bool     `json:"sandbox,omitzero"`
 }
 
 func (p *Provider) userinfoURL() string { return p.o.Issuer + "/oidc/userinfo" }
@@ -106,7 +108,7 @@ func (p *Provider) signPersonToken(ctx context.Context, g *grant, scopes []strin
 	return p.sign(ctx, jose.ES256, tokenType, personClaims{
 		Issuer: p.o.Issuer, Audience: p.userinfoURL(), Subject: g.sub, ClientID: g.client, Scope: strings.Join(scopes, " "), Grant: g.id,
 		ACR: g.acr, AuthTime: g.authTime.Unix(), IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()), ID: rand.Text(),
-		Key: confirm(jkt),
+		Sandbox: g.isPersona(), Key: confirm(jkt),
 	})
 }
 
@@ -118,12 +120,13 @@ func (p *Provider) signIDToken(ctx context.Context, client *client, g *grant, ac
 	c := idClaims{
 		Issuer: p.o.Issuer, Subject: g.sub, Audience: g.client, IssuedAt: now, Expires: now + int64(p.o.Lifetime.Seconds()),
 		AuthTime: g.authTime.Unix(), Nonce: g.nonce, ACR: g.acr, AMR: g.amr, Hash: accessHash, Session: sid(g), Firm: g.firm, FirmName: g.firmName,
+		Sandbox: g.isPersona(),
 	}
 	if refreshed {
 		c.Nonce = ""
 	}
 	if slices.Contains(g.idClaims, "name") {
-		person, err := p.o.People.PersonByID(ctx, g.person)
+		person, err := p.personOf(ctx, g)
 		if err != nil {
 			return "", fmt.Errorf("find person: %w", err)
 		}

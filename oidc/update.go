@@ -37,6 +37,9 @@ func (p *Provider) UpdateClient(ctx context.Context, actor string, c Client) (Cl
 	if err != nil {
 		return Client{}, err
 	}
+	if old.Sandbox {
+		return Client{}, fault.New(fault.Conflict, "a client of the sandbox is not changed: make another")
+	}
 	var bad problems
 	for _, fixed := range []struct{ path, was, is string }{{"/agency", old.Agency, c.Agency}, {"/profile", old.Profile, c.Profile},
 		{"/sector_identifier", old.SectorIdentifier, c.SectorIdentifier}, {"/token_endpoint_auth_method", old.AuthMethod, c.AuthMethod}} {

@@ -25,6 +25,7 @@ type userinfo struct {
 	FirmName       string `json:"firm_name,omitzero"`       // firm
 	DocumentKind   string `json:"document_kind,omitzero"`   // resident: registry.Kind
 	DocumentNumber string `json:"document_number,omitzero"` // resident
+	Sandbox        bool   `json:"sandbox,omitzero"`         // the person is invented
 }
 
 // serveUserinfo answers with what the token lets its client know. The grant must
@@ -90,7 +91,7 @@ func (p *Provider) userinfo(r *http.Request) (userinfo, *client, error) {
 	told := func(claim string) bool {
 		return slices.Contains(scopes, scopeOf[claim]) || slices.Contains(g.infoClaims, claim)
 	}
-	info := userinfo{Subject: g.sub}
+	info := userinfo{Subject: g.sub, Sandbox: g.isPersona()}
 	if told("firm_uscc") {
 		info.Firm = g.firm
 	}
@@ -104,7 +105,7 @@ func (p *Provider) userinfo(r *http.Request) (userinfo, *client, error) {
 	if number && p.o.NumberACR != "" && (p.o.Assurance == nil || !p.o.Assurance.Reaches(g.acr, p.o.NumberACR)) {
 		return userinfo{}, nil, web.InsufficientAuthentication([]string{p.o.NumberACR}, 0, t.Key != nil)
 	}
-	person, err := p.o.People.PersonByID(ctx, g.person)
+	person, err := p.personOf(ctx, g)
 	if err != nil {
 		return userinfo{}, nil, fault.Wrap(fault.Internal, "internal error", fmt.Errorf("find person: %w", err))
 	}
@@ -182,7 +183,7 @@ func (p *Provider) grantOf(ctx context.Context, c personClaims) (*grant, *client
 	if err != nil {
 		return nil, nil, err
 	}
-	if g == nil || g.client != c.ClientID || g.sub != c.Subject || g.redeemed.IsZero() || !g.ended.IsZero() || !p.o.Now().Before(g.expires) {
+	if g == nil || g.client != c.ClientID || g.sub != c.Subject || g.isPersona() != client.Sandbox || c.Sandbox != client.Sandbox || g.redeemed.IsZero() || !g.ended.IsZero() || !p.o.Now().Before(g.expires) {
 		return nil, nil, web.Unauthorized("invalid_token", errDead)
 	}
 	reason, err := p.check(ctx, g)

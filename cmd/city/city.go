@@ -97,6 +97,7 @@ type Options struct {
 	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
 	Profiles                           map[string]string // how profiles of certificates are narrowed, see Profiles; nil: not at all
 	PrivateAddresses                   bool              // sites and agencies may name loopback and private addresses to be called at: see egress.Options
+	Sandbox                            bool              // developers may make clients that invented people sign in at
 	BodyBytes                          int64             // largest body of an API call; 0 means 8 MiB
 	BatchLines                         int               // of one batch; 0 means 10,000
 	Now                                func() time.Time
@@ -275,7 +276,7 @@ func (c *City) openSignIn(o Options) (err error) {
 	}
 	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, MakeKeys: c.makeTokenKeys, Scopes: scopes,
 		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Queue: c.queueLogouts,
-		Assurance: c.Login, NumberACR: login.ACRVerified, Fetcher: fetcher{c.Egress}, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
+		Assurance: c.Login, NumberACR: login.ACRVerified, Fetcher: fetcher{c.Egress}, Sandbox: o.Sandbox, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err
 }
 

@@ -199,6 +199,7 @@ func OpenDemo(ctx context.Context, o Options, demo DemoOptions) (*City, *Listene
 	bases := demo.bases(l)
 	o.Name, o.Demo = web.Text{ZH: "江城一网通办", EN: "Jiangcheng City Services"}, true
 	o.PrivateAddresses = true // its sites are on loopback
+	o.Sandbox = true
 	c, err := demo.open(ctx, o, l, bases, kept == (Bases{}))
 	if err != nil {
 		return nil, nil, errors.Join(err, l.Close())

@@ -42,6 +42,11 @@ func (f *apiFlags) connect(e *env, scope string) (*api, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newAPI(a, scope), nil
+}
+
+// newAPI returns the API for what is known of a city and a client of it.
+func newAPI(a account, scope string) *api {
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		TLSClientConfig:       &tls.Config{RootCAs: a.roots},
@@ -54,7 +59,7 @@ func (f *apiFlags) connect(e *env, scope string) (*api, error) {
 		Timeout:   callTimeout,
 		// A redirect would carry the token, or the body, somewhere else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	}}
 }
 
 // request is one call.

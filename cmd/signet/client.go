@@ -16,7 +16,8 @@ const scopeClients = "clients"
 // newClient returns the command group client.
 func newClient(e *env) *cobra.Command {
 	f := &apiFlags{}
-	c := group("client", "Manage the programs that may use the APIs", newClientList(e, f), newClientShow(e, f), newClientAdd(e, f), newClientUpdate(e, f), newClientDisable(e, f))
+	c := group("client", "Manage the programs that may use the APIs", newClientList(e, f), newClientShow(e, f), newClientAdd(e, f), newClientUpdate(e, f), newClientDisable(e, f),
+		newClientSandbox(e, f))
 	f.register(c)
 	return c
 }

@@ -187,6 +187,7 @@ func configFlags() [][2]string {
 		{"keys.status", "`POLICY` of status signers"},
 		{"keys.log", "`POLICY` of the log's keys"},
 		{"egress.allow-private-addresses-insecure", "whether sites and agencies may name loopback and private addresses, `BOOL`"},
+		{"sandbox.enabled", "whether developers may make clients that invented people sign in at, `BOOL`"},
 		{"limits.body-bytes", "largest body of an API call, in `BYTES`"},
 		{"limits.batch-lines", "most `LINES` of a batch"},
 	}
