@@ -217,10 +217,11 @@ func readBody(resp *http.Response, limit int64) ([]byte, error) {
 // apiError is a refusal by the server.
 type apiError struct {
 	status    int
-	Kind      string    `json:"error"`
-	Message   string    `json:"message"`
-	Problems  []problem `json:"problems"`
-	Reference string    `json:"reference"`
+	after     time.Duration // when to ask again, 0 where the server does not say
+	Kind      string        `json:"error"`
+	Message   string        `json:"message"`
+	Problems  []problem     `json:"problems"`
+	Reference string        `json:"reference"`
 
 	Description string `json:"error_description"` // of the token endpoint (RFC 6749 section 5.2)
 }
@@ -233,11 +234,11 @@ type problem struct {
 
 // refusal reads an answer that is no success.
 func refusal(resp *http.Response) error {
-	e := &apiError{status: resp.StatusCode}
+	e := &apiError{status: resp.StatusCode, after: retryAfter(resp.Header, time.Now())}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	b, err := readBody(resp, maxMetadata)
 	if err != nil || kind != "application/json" || json.Unmarshal(b, e) != nil || e.Kind == "" {
-		return &apiError{status: resp.StatusCode, Kind: http.StatusText(resp.StatusCode),
+		return &apiError{status: resp.StatusCode, after: e.after, Kind: http.StatusText(resp.StatusCode),
 			Message: fmt.Sprintf("the server answered with status %d", resp.StatusCode)}
 	}
 	return e
