@@ -18,7 +18,8 @@ export GOFLAGS := -tags=$(TAGS) -buildvcs=$(VCS)
 FUZZTIME ?= 5s
 GOTEST := go test -json -count=1 -p 2
 
-.PHONY: help build demo test race fuzz lint pages vectors bench bench-rotation gen check vuln toolchain scanner
+RECORDS ?= 10000000
+.PHONY: help build demo test race fuzz lint pages vectors bench bench-curve bench-rotation gen check vuln toolchain scanner
 
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +64,10 @@ vectors: build ## hold Go, the command line and the page against all test vector
 bench: toolchain ## measure, print a table and write build/bench.json
 	@mkdir -p build
 	go run ./certs-test/bench
+
+bench-curve: toolchain ## plot what an issue costs at 1,000 to RECORDS (10000000) licences: build/bench-curve.svg
+	@certs-test/scripts/need.sh
+	go run ./certs-test/curve -records $(RECORDS)
 
 bench-rotation: toolchain ## rotate every key under full load; the last line counts what went wrong
 	@certs-test/scripts/need.sh
