@@ -100,14 +100,20 @@ func (c *assertionClaims) check(issuer string, now time.Time) string {
 	}
 	for _, date := range []*float64{c.NotBefore, c.IssuedAt} {
 		if date != nil && (!isDate(*date) || seconds(*date).After(now.Add(clientSkew))) {
-			return "iat or nbf is in the future"
+			return "iat or nbf is in the future" + clockIs(now)
 		}
 	}
 	switch end := seconds(*c.Expires); {
 	case !now.Before(end):
-		return "it has expired"
+		return "it has expired" + clockIs(now)
 	case end.After(now.Add(assertionLife + clientSkew)):
-		return "exp must be at most 10 minutes ahead"
+		return "exp must be at most 10 minutes ahead" + clockIs(now)
 	}
 	return ""
+}
+
+// clockIs tells a client the time here, since most dates that are wrong come from a clock
+// that is.
+func clockIs(now time.Time) string {
+	return ": it is " + now.UTC().Format(time.RFC3339) + " here, compare your clock"
 }

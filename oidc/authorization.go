@@ -101,7 +101,7 @@ func (p *Provider) parseAuthorization(ctx context.Context, values url.Values, pu
 	// Character by character: fosite would let the port of a loopback address vary.
 	a.redirect = values.Get("redirect_uri")
 	if !slices.Contains(a.client.RedirectURIs, a.redirect) {
-		return nil, errRedirect
+		return nil, p.redirectRefused(a.client)
 	}
 	if state := values["state"]; len(state) == 1 && len(state[0]) <= maxState && isVisible(state[0]) {
 		a.state = state[0]
@@ -200,7 +200,7 @@ func (a *authorization) readScopes() error {
 func (a *authorization) readChallenge() error {
 	challenge := a.form.Get("code_challenge")
 	if challenge == "" {
-		return reject("invalid_request", "code_challenge is missing")
+		return reject("invalid_request", "code_challenge is missing: every client uses PKCE with the method S256 (RFC 7636)")
 	}
 	if a.form.Get("code_challenge_method") != methodS256 {
 		return reject("invalid_request", "code_challenge_method must be S256")

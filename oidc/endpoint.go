@@ -39,9 +39,10 @@ type refusal struct {
 func (r *refusal) Error() string { return r.code + ": " + r.description }
 
 var (
-	errClient       = &refusal{http.StatusUnauthorized, "invalid_client", "the client could not be authenticated"}
+	errClient       = &refusal{http.StatusUnauthorized, "invalid_client", "the client could not be authenticated: check client_id, and its secret in the Authorization header or its registered key"}
+	errSecretPlace  = &refusal{http.StatusUnauthorized, "invalid_client", "client_secret belongs in the Authorization header (client_secret_basic), not in the body"}
 	errGrant        = &refusal{http.StatusBadRequest, "unsupported_grant_type", "this server does not know the grant type"}
-	errSpent        = &refusal{http.StatusBadRequest, "invalid_grant", "the code or refresh token is not valid, or no longer"}
+	errSpent        = &refusal{http.StatusBadRequest, "invalid_grant", "the code or refresh token is not valid, or no longer: a code is good once, for 60 seconds, with the redirect_uri and code_verifier of its own request. Begin a new sign-in"}
 	errScope        = &refusal{http.StatusBadRequest, "invalid_scope", "the client may not ask for this scope"}
 	errUnauthorized = &refusal{http.StatusBadRequest, "unauthorized_client", "the client may not do this"}
 	errBody         = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}

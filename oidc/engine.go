@@ -122,6 +122,8 @@ func credentials(r *http.Request, form url.Values, post bool) (id, secret string
 		return "", "", invalid("the client authenticates in more than one way")
 	case len(headers) == 0 && inBody && post:
 		return form.Get("client_id"), form.Get("client_secret"), nil
+	case len(headers) == 0 && inBody:
+		return "", "", errSecretPlace
 	case len(headers) == 0:
 		return "", "", errClient
 	}

@@ -80,7 +80,7 @@ func (p *Provider) readProof(ctx context.Context, r *http.Request, address, toke
 	}
 	now := p.o.Now()
 	if at := seconds(*c.IssuedAt); at.After(now.Add(clientSkew)) || at.Before(now.Add(-nonceLife)) {
-		return nil, badProof("iat is not now")
+		return nil, badProof("iat is not now" + clockIs(now))
 	}
 	known, err := p.isNonce(ctx, c.Nonce)
 	if err != nil {

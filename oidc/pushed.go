@@ -109,7 +109,7 @@ func (p *Provider) parsePushed(ctx context.Context, w *work, form url.Values) (*
 		return nil, &refusal{http.StatusBadRequest, known.code, known.description}
 	}
 	if errors.Is(err, errRedirect) || errors.Is(err, errRequest) {
-		return nil, invalid("redirect_uri must be one of those that are registered")
+		return nil, invalid("redirect_uri must be one of those that are registered, character by character")
 	}
 	return a, err
 }

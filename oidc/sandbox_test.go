@@ -513,3 +513,46 @@ func TestPersonas(t *testing.T) {
 		}
 	}
 }
+
+// What beginners do wrong is answered by what to do.
+func TestBeginners(t *testing.T) {
+	eachSandbox(t, func(t *testing.T, c *sandbox) {
+		b := c.nobody(t)
+		w := b.authorize(url.Values{"client_id": {c.basic}, "redirect_uri": {callback + "/"}})
+		if w.Code != 400 || w.Header().Get("Location") != "" || !strings.Contains(text(w), callback+" ") && !strings.Contains(text(w), callback) {
+			t.Errorf("redirect: status %d: %s", w.Code, text(w))
+		}
+		if w := b.authorize(url.Values{"redirect_uri": {outside}}); w.Code != 400 || strings.Contains(text(w), "permits.example") {
+			t.Errorf("addresses of a real client: status %d: %s", w.Code, text(w))
+		}
+		if q := back(t, b.authorize(url.Values{"client_id": {c.basic}, "code_challenge": {""}})); !strings.Contains(q.Get("error_description"), "PKCE") {
+			t.Errorf("no PKCE: %v", q)
+		}
+		code := c.be(t, b, "citizen", nil)
+		c.redeem(t, c.basic, codeForm(code), 200)
+		says := func(name string, w *httptest.ResponseRecorder, code, part string) {
+			t.Helper()
+			if m := decode(t, w.Body.Bytes()); m["error"] != code || !strings.Contains(m["error_description"].(string), part) {
+				t.Errorf("%s: status %d: %v", name, w.Code, m)
+			}
+		}
+		says("a code again", c.do(c.request(c.basic, codeForm(code).Encode())), "invalid_grant", "good once")
+		r := c.request(c.basic, merge(codeForm(code), url.Values{"client_id": {c.basic}, "client_secret": {c.secrets[c.basic]}}).Encode())
+		r.Header.Del("Authorization")
+		says("a secret in the body", c.do(r), "invalid_client", "Authorization header")
+		unknown := c.request("nobody", codeForm(code).Encode())
+		wrong := c.request(c.basic, codeForm(code).Encode())
+		wrong.SetBasicAuth(c.basic, "x")
+		if one, two := c.do(unknown), c.do(wrong); one.Body.String() != two.Body.String() || one.Code != 401 {
+			t.Errorf("an unknown client: %s, a wrong secret: %s", one.Body, two.Body)
+		}
+		for _, off := range []int64{-600, 600} {
+			now := c.clock.now.Unix() + off
+			form := c.fapi.request(url.Values{"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
+				"client_assertion": {c.fapi.assertion(t, map[string]any{"iat": now, "exp": now + 60})}})
+			says("an assertion by another clock", c.fapi.post(t, "/oidc/par", form, "-"), "invalid_client", "compare your clock")
+			w := c.fapi.post(t, "/oidc/par", c.fapi.request(nil), c.fapi.proof(t, "POST", issuer+"/oidc/par", "", map[string]any{"iat": now}))
+			says("a proof by another clock", w, "invalid_dpop_proof", "compare your clock")
+		}
+	})
+}

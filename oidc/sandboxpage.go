@@ -211,3 +211,14 @@ func sandboxOf(data sandboxPage, redirect string) web.Page {
 	}
 	return page
 }
+
+// redirectRefused is errRedirect, with more of it for a developer in the sandbox: the
+// addresses are their own.
+func (p *Provider) redirectRefused(c *client) error {
+	if !c.Sandbox {
+		return errRedirect
+	}
+	list := strings.Join(c.RedirectURIs, " ")
+	return web.Explain(errRedirect, web.Text{ZH: "测试客户端的 redirect_uri 未经登记。已登记的地址（逐字符比较）：" + list,
+		EN: "The redirect_uri is not one with which this sandbox client was made. They are compared character by character: " + list})
+}
