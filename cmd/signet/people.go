@@ -104,8 +104,9 @@ func newEmploy(e *env, f *apiFlags) *cobra.Command {
 		Long: `Give a person a post, from a file in JSON; - is standard input, and show the posts
 that the person holds.
 
-The role is clerk, at an agency's licence desk, or officer; an officer of no agency
-("") is the city's.`,
+The role is clerk, at an agency's licence desk; identity, at an agency's desk that
+proves people anew who have lost what they sign in with; or officer. An officer of no
+agency ("") is the city's.`,
 		Example: `  {"kind": "resident", "number": "…", "agency": "donghu-amr", "role": "clerk"}
   {"person": "…", "agency": "", "role": "officer"}`,
 	}, "posts", showPosts)

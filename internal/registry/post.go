@@ -13,7 +13,7 @@ import (
 type Post struct {
 	Person  string    // Person.ID
 	Agency  string    // "" is the city itself, which has officers only
-	Role    string    // web.RoleClerk or web.RoleOfficer
+	Role    string    // web.RoleClerk, web.RoleOfficer or web.RoleIdentity
 	Created time.Time // set by Employ
 	Ended   time.Time // zero: it is held; set by Dismiss
 }
@@ -46,10 +46,10 @@ func checkPost(p Post) error {
 		c.add("/agency", slug(p.Agency))
 	}
 	switch {
-	case p.Role != web.RoleClerk && p.Role != web.RoleOfficer:
-		c.problem("/role", "is clerk or officer")
-	case p.Role == web.RoleClerk && p.Agency == "":
-		c.problem("/agency", "is needed: a clerk works for an agency")
+	case p.Role != web.RoleClerk && p.Role != web.RoleOfficer && p.Role != web.RoleIdentity:
+		c.problem("/role", "is clerk, officer or identity")
+	case p.Role != web.RoleOfficer && p.Agency == "":
+		c.problem("/agency", "is needed: a desk is an agency's")
 	}
 	if !p.Created.IsZero() || !p.Ended.IsZero() {
 		c.problem("/created", "is set by the registry")

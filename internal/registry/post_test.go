@@ -76,6 +76,7 @@ func TestPostsRefuse(t *testing.T) {
 			{"no person", func(p *registry.Post) { p.Person = "" }, fault.Invalid, "/person"},
 			{"not an agency", func(p *registry.Post) { p.Agency = "../x" }, fault.Invalid, "/agency"},
 			{"clerk of the city", func(p *registry.Post) { p.Agency = "" }, fault.Invalid, "/agency"},
+			{"identity desk of the city", func(p *registry.Post) { p.Agency, p.Role = "", web.RoleIdentity }, fault.Invalid, "/agency"},
 			{"unknown role", func(p *registry.Post) { p.Role = "king" }, fault.Invalid, "/role"},
 			{"an operator's role", func(p *registry.Post) { p.Role = "operator" }, fault.Invalid, "/role"},
 			{"no role", func(p *registry.Post) { p.Role = "" }, fault.Invalid, "/role"},

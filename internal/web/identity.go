@@ -24,13 +24,14 @@ type Identity struct {
 // Role is what a person does for an agency.
 type Role struct {
 	Agency string
-	Name   string // RoleClerk or RoleOfficer
+	Name   string // RoleClerk, RoleOfficer or RoleIdentity
 }
 
 // The roles that pages ask for.
 const (
-	RoleClerk   = "clerk"   // works at a licence desk
-	RoleOfficer = "officer" // answers for the keys
+	RoleClerk    = "clerk"    // works at a licence desk
+	RoleOfficer  = "officer"  // answers for the keys
+	RoleIdentity = "identity" // proves people anew at an identity desk
 )
 
 // Agencies returns the agencies at which the person has the role, in order.

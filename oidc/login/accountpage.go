@@ -18,6 +18,7 @@ type accountPage struct {
 	Full     bool // no more of them
 	Fresh    bool // passkeys may be changed
 	Desk     bool
+	Reproofs bool   // works at an identity desk
 	Done     string // what has just been done: one of a few words
 	News     []Entry
 	More     []Link
@@ -50,7 +51,7 @@ func (s *Service) renderAccount(w http.ResponseWriter, r *http.Request, id *web.
 	}
 	page := &accountPage{Identity: id, Acting: acting, CanAct: len(firms) > 0, Passkeys: passkeys,
 		Allowed: s.passkeys != nil, Full: len(passkeys) >= maxPasskeys, Fresh: s.checkFresh(id) == nil,
-		Desk: len(id.Agencies(web.RoleClerk)) > 0, Done: r.URL.Query().Get("done")}
+		Desk: len(id.Agencies(web.RoleClerk)) > 0, Reproofs: len(id.Agencies(web.RoleIdentity)) > 0, Done: r.URL.Query().Get("done")}
 	if page.News, err = s.News(r.Context(), id.Person, id.Session); err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ func (s *Service) isFresh(w http.ResponseWriter, r *http.Request, id *web.Identi
 // of the history. It also ends the person's other sessions where others says so.
 func (s *Service) change(ctx context.Context, person string, kind Kind, b by, others bool, f func(tx db.Tx) error) error {
 	return s.o.DB.Update(ctx, func(tx db.Tx) error {
+		if err := holdSession(ctx, tx, person, b.session); err != nil {
+			return err
+		}
 		if err := f(tx); err != nil {
 			return err
 		}
@@ -54,6 +57,25 @@ func (s *Service) change(ctx context.Context, person string, kind Kind, b by, ot
 		}
 		return s.remember(ctx, tx, person, kind, b)
 	})
+}
+
+// holdSession makes sure that a session still stands, and keeps its account as it is
+// until the transaction ends: whoever was signed out while their change was under way
+// changes nothing any more. It fails with ErrSession; no session, "", is none to check.
+func holdSession(ctx context.Context, tx db.Tx, person, session string) error {
+	if session == "" {
+		return nil
+	}
+	open, err := holdAccount(ctx, tx, person)
+	if err != nil {
+		return err
+	}
+	if !open {
+		return ErrSession
+	}
+	// After the lock, in a statement of its own: it sees what was committed before.
+	var one int
+	return noRows(tx.QueryRowContext(ctx, `SELECT 1 FROM login_sessions WHERE id = $1 AND person = $2`, session, person).Scan(&one), ErrSession)
 }
 
 // changePassword replaces a person's password and ends their other sessions. It fails

@@ -172,6 +172,9 @@ func (s *Service) enrol(ctx context.Context, person string, e enrolment, b by, l
 // addEnrolled writes a new passkey under its name, or under a number.
 func (s *Service) addEnrolled(ctx context.Context, c credential, name string, b by, lang web.Lang) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
+		if err := holdSession(ctx, tx, c.person, b.session); err != nil {
+			return err
+		}
 		c.name = name
 		if name == "" {
 			var have int64

@@ -14,6 +14,9 @@ const (
 	AccountTries = accountTries
 	DeviceTries  = deviceTries
 	TriesWindow  = triesWindow
+
+	ReproofsPerClerk = reproofsPerClerk
+	CodeAddressTries = codeAddressTries
 )
 
 // TOTPCode returns the code of a time step.
@@ -54,3 +57,6 @@ func SweepQueries() map[string]string {
 	}
 	return m
 }
+
+// ReproofCodeOf returns the code of a desk that begins with nine characters.
+func ReproofCodeOf(nine string) string { return nine + string(reproofCheck(nine)) }

@@ -30,6 +30,9 @@ const (
 	RecoveryBegun      Kind = "recovery-begun"
 	RecoveryStopped    Kind = "recovery-stopped"
 	Recovered          Kind = "recovered"
+	ReproofBegun       Kind = "reproof-begun" // a desk gave out a code
+	ReproofCancelled   Kind = "reproof-cancelled"
+	Reproofed          Kind = "reproofed"
 )
 
 // Text returns the sentence that tells it.
@@ -63,6 +66,12 @@ func (k Kind) Text() web.Text {
 		return web.Text{ZH: "因账户登录，恢复已中止", EN: "A recovery was stopped by a sign-in"}
 	case Recovered:
 		return web.Text{ZH: "使用恢复码恢复了账户", EN: "The account was recovered with a code"}
+	case ReproofBegun:
+		return web.Text{ZH: "身份核验窗口当面核验后发出了恢复代码", EN: "An identity desk saw you and gave out a code"}
+	case ReproofCancelled:
+		return web.Text{ZH: "身份核验窗口发出的代码已作废", EN: "A code of an identity desk was withdrawn"}
+	case Reproofed:
+		return web.Text{ZH: "使用窗口代码重新设置了账户，原有登录方式全部移除", EN: "The account was set up anew with a desk's code, and what it had before was removed"}
 	case Enabled:
 		return web.Text{ZH: "账户恢复使用", EN: "The account was opened again"}
 	}
@@ -71,18 +80,20 @@ func (k Kind) Text() web.Text {
 
 // warns lists what an owner is told of at the next sign-in, in case it was not them.
 var warns = [...]Kind{PasskeyAdded, PasskeyRemoved, PasswordChanged, CodesChanged, SignedOutByOffice, Disabled, Enabled,
-	RecoveryCodesMade, RecoveryBegun, RecoveryStopped, Recovered}
+	RecoveryCodesMade, RecoveryBegun, RecoveryStopped, Recovered, ReproofBegun, ReproofCancelled, Reproofed}
 
 // Entry is one thing that happened to an account.
 type Entry struct {
 	ID      string
 	At      time.Time
 	Kind    Kind
-	Browser string // family and system, "" for unknown or none
-	Network string // see networkOf, "" for unknown or none
-	Here    bool   // in the session that asks
+	Browser string   // family and system, "" for unknown or none
+	Network string   // see networkOf, "" for unknown or none
+	Here    bool     // in the session that asks
+	Office  web.Text // the desk that did it, both "" for none
 
-	place []byte
+	place  []byte
+	agency string
 }
 
 // kept is how many entries an account has at most.
@@ -94,12 +105,13 @@ type by struct {
 	actor   string // as in audit.Event
 	session string
 	visit   visit
+	agency  string // the desk that stands behind it, "" for none
 }
 
 // remember writes an entry, and forgets the oldest where there are too many.
 func (s *Service) remember(ctx context.Context, tx db.Tx, person string, kind Kind, b by) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO login_history (person, id, at, kind, session, browser, place) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		person, db.NewID(), db.Micros(s.o.Now()), string(kind), b.session, b.visit.browser, b.visit.place)
+	_, err := tx.ExecContext(ctx, `INSERT INTO login_history (person, id, at, kind, session, browser, place, agency) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		person, db.NewID(), db.Micros(s.o.Now()), string(kind), b.session, b.visit.browser, b.visit.place, b.agency)
 	if err != nil {
 		return err
 	}
@@ -153,7 +165,7 @@ func (s *Service) Seen(ctx context.Context, person, entry string) error {
 func (s *Service) history(ctx context.Context, person, session, after string) (list []Entry, err error) {
 	err = s.o.DB.Read(ctx, func(tx db.Tx) error {
 		list = nil
-		rows, err := tx.QueryContext(ctx, `SELECT id, at, kind, session, browser, place FROM login_history
+		rows, err := tx.QueryContext(ctx, `SELECT id, at, kind, session, browser, place, agency FROM login_history
 			WHERE person = $1 AND id > $2 ORDER BY id DESC LIMIT $3`, person, after, kept)
 		if err != nil {
 			return err
@@ -163,7 +175,7 @@ func (s *Service) history(ctx context.Context, person, session, after string) (l
 			var e Entry
 			var at int64
 			var in string
-			if err := rows.Scan(&e.ID, &at, &e.Kind, &in, &e.Browser, &e.place); err != nil {
+			if err := rows.Scan(&e.ID, &at, &e.Kind, &in, &e.Browser, &e.place, &e.agency); err != nil {
 				return err
 			}
 			e.At, e.Here = db.Time(at), in != "" && in == session
@@ -173,6 +185,15 @@ func (s *Service) history(ctx context.Context, person, session, after string) (l
 	})
 	for i := range list {
 		list[i].Network = s.openPlace(ctx, list[i].place)
+		if list[i].agency != "" && err == nil {
+			list[i].Office, err = s.officeOf(ctx, list[i].agency)
+		}
 	}
 	return list, err
+}
+
+// officeOf returns the name of a desk's agency.
+func (s *Service) officeOf(ctx context.Context, agency string) (web.Text, error) {
+	a, err := s.o.Registry.FindAgency(ctx, agency)
+	return web.Text{ZH: a.NameZH, EN: a.NameEN}, err
 }

@@ -21,7 +21,9 @@
 // elsewhere. Of a browser its family and system are kept, of an address its network,
 // sealed. Who changes what they sign in with must have proved themselves in the last
 // five minutes; another password or another key of codes ends their other sessions.
-// A recovery code begins a wait of a day and no session: see recovery.go.
+// A recovery code begins a wait of a day and no session: see recovery.go. Who has lost
+// those too is proved anew by a clerk who sees them, at /desk/identity, and gets a code
+// for /login/code: see reproof.go.
 //
 // Tries are bounded per account and address, per account and per address, in the
 // memory of each replica (limit.go), and per account for all replicas together
@@ -157,6 +159,13 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /login/recover", s.pages.Handler(s.showRecover))
 	mux.Handle("POST /login/recover", s.pages.Handler(s.takeRecover))
 	mux.Handle("POST /login/recover/finish", s.pages.Handler(s.takeRecovered))
+	mux.Handle("GET /login/code", s.pages.Handler(s.showCode))
+	mux.Handle("POST /login/code", s.pages.Handler(s.takeCode))
+	mux.Handle("POST /login/code/finish", s.pages.Handler(s.takeReproofed))
+	mux.Handle("GET /desk/identity", s.pages.SignedIn(s.showDesk))
+	mux.Handle("POST /desk/identity", s.pages.SignedIn(s.takeDocument))
+	mux.Handle("POST /desk/identity/begin", s.pages.SignedIn(s.takeSighting))
+	mux.Handle("POST /desk/identity/cancel", s.pages.SignedIn(s.takeCancel))
 	mux.Handle("GET /account/codes", s.pages.SignedIn(s.showCodes))
 	mux.Handle("POST /account/codes", s.pages.SignedIn(s.takeCodes))
 	mux.Handle("GET /account/totp", s.pages.SignedIn(s.showTOTP))

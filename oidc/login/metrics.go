@@ -8,6 +8,7 @@ const (
 	methodPassword = "password"
 	methodPasskey  = "passkey"
 	methodRecovery = "recovery" // a code; it begins a wait and no session
+	methodDesk     = "desk"     // a desk's code; it begins no session
 
 	reasonCredentials = "credentials" // username, password or code
 	reasonLimit       = "limit"       // too many tries
@@ -21,6 +22,7 @@ type metrics struct {
 	signIns  *prometheus.CounterVec // method
 	refusals *prometheus.CounterVec // method, reason
 	swept    *prometheus.CounterVec // what
+	reproofs *prometheus.CounterVec // what
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -31,9 +33,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Sign-ins refused, by method and reason."}, []string{"method", "reason"}),
 		swept: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_login_swept_total",
 			Help: "Expired rows deleted, by what they held."}, []string{"what"}),
+		reproofs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_login_reproofs_total",
+			Help: "Codes of identity desks, by what became of them: begun, used, replaced, cancelled."}, []string{"what"}),
 	}
 	if r != nil {
-		r.MustRegister(m.signIns, m.refusals, m.swept)
+		r.MustRegister(m.signIns, m.refusals, m.swept, m.reproofs)
 	}
 	return m
 }

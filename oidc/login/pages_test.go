@@ -1,10 +1,13 @@
 package login
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -19,7 +22,7 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.CheckPages(t, site, pages, append(signInFixtures(), accountFixtures()...))
+	testkit.CheckPages(t, site, pages, slices.Concat(signInFixtures(), accountFixtures(), reproofFixtures()))
 }
 
 func signInFixtures() []testkit.Fixture {
@@ -89,7 +92,7 @@ func accountFixtures() []testkit.Fixture {
 		{Name: "account-wrong", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: wrong})},
 		{Name: "account-many-firms", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, CanAct: true, Acting: selectable(firms(20, self))})},
 		{Name: "account-news", Identity: wang, Page: page(accountPage{Identity: wang, Fresh: true, News: []Entry{{ID: "e2", At: at, Kind: PasskeyAdded, Browser: "Firefox, Windows"},
-			{ID: "e1", At: at, Kind: SignedOutByOffice}}, More: []Link{{"/account/sessions", web.Text{ZH: "登录记录", EN: "Where you are signed in"}}}})},
+			{ID: "e1", At: at, Kind: SignedOutByOffice}, {ID: "e0", At: at, Kind: ReproofBegun, Office: web.Text{ZH: "东湖区市场监督管理局", EN: "Donghu Market Regulation"}}}, More: []Link{{"/account/sessions", web.Text{ZH: "登录记录", EN: "Where you are signed in"}}}})},
 		{Name: "password", Identity: wang, Page: passwordOf(newPasswordPage())},
 		{Name: "password-wrong", Identity: wang, Page: passwordOf(func() *passwordPage {
 			p := newPasswordPage()
@@ -114,4 +117,43 @@ func accountFixtures() []testkit.Fixture {
 
 func removeOf(p removePage) web.Page {
 	return web.Page{Template: "remove", Title: web.Text{ZH: "移除通行密钥", EN: "Remove passkey"}, Data: p}
+}
+
+func reproofFixtures() []testkit.Fixture {
+	at := time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC)
+	clerk := &web.Identity{Person: "p", Name: "李静", ACR: ACRPhishingResistant, AuthTime: at}
+	desk := func(change func(p *deskPage)) web.Page {
+		p, err := new(Service).newDeskPage(context.Background(), []string{"donghu-amr"})
+		if err != nil {
+			panic(err)
+		}
+		change(p)
+		return deskOf(p)
+	}
+	blamed := func(text web.Text) web.Page {
+		p := newReproofPage()
+		p.Form.Blame("code", text)
+		return reproofOf(p)
+	}
+	return []testkit.Fixture{
+		{Name: "code", Page: reproofOf(newReproofPage())},
+		{Name: "code-missing", Page: blamed(web.Text{ZH: "请输入窗口代码", EN: "Enter the code of the desk"})},
+		{Name: "code-set", Page: reproofOf(newReproofPage().setting("id", "wangxiaoming", make([]byte, totpSize), "sealed"))},
+		{Name: "code-done", Page: reproofOf(&reproofPage{Done: true})},
+		{Name: "desk", Identity: clerk, Page: desk(func(*deskPage) {})},
+		{Name: "desk-open", Identity: clerk, Page: desk(func(p *deskPage) {
+			p.Done = true
+			p.Open = []reproof{{ID: "a", Created: at, Expires: at.Add(reproofLife)}, {ID: "b", Created: at, Expires: at.Add(reproofLife)}}
+		})},
+		{Name: "desk-agencies", Identity: clerk, Page: desk(func(p *deskPage) {
+			p.Form.Fields = append(p.Form.Fields, web.Field{Name: "agency", Type: "select", Label: web.Text{ZH: "您代表的部门", EN: "The agency that you work for"}, Options: documents})
+		})},
+		{Name: "desk-wrong", Identity: clerk, Page: desk(func(p *deskPage) { p.blameFind(nil, registry.ErrPerson) })},
+		{Name: "desk-confirm", Identity: clerk, Page: desk(func(p *deskPage) { p.confirming("王小明", registry.Resident, "sealed") })},
+		{Name: "desk-unseen", Identity: clerk, Page: desk(func(p *deskPage) {
+			p.confirming("王小明", registry.Passport, "sealed").Form.Blame("seen", web.Text{ZH: "请确认您已当面查看证件原件", EN: "Confirm that you have seen the person and the document"})
+		})},
+		{Name: "desk-code", Identity: clerk, Page: identityCodeOf(codePage{Code: "ABCDE-FGHJK", ID: "a", Address: "https://id.jiangcheng.example/login/code",
+			Office: web.Text{ZH: "东湖区市场监督管理局", EN: "Donghu Market Regulation"}, Expires: at})},
+	}
 }

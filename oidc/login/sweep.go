@@ -20,6 +20,7 @@ var sweeps = []struct{ what, query string }{
 	{"sessions", `DELETE FROM login_sessions WHERE id IN (SELECT id FROM login_sessions WHERE expires <= $1 ORDER BY expires LIMIT $2)`},
 	{"tries", `DELETE FROM login_tries WHERE hash IN (SELECT hash FROM login_tries WHERE expires <= $1 ORDER BY expires LIMIT $2)`},
 	{"recoveries", `DELETE FROM login_recoveries WHERE id IN (SELECT id FROM login_recoveries WHERE expires <= $1 ORDER BY expires LIMIT $2)`},
+	{"reproofs", `DELETE FROM login_reproofs WHERE id IN (SELECT id FROM login_reproofs WHERE expires <= $1 ORDER BY expires LIMIT $2)`},
 	{"idle", `DELETE FROM login_sessions WHERE id IN (SELECT id FROM login_sessions WHERE seen <= $1 ORDER BY seen LIMIT $2)`},
 }
 
