@@ -15,6 +15,7 @@ import (
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/certs-test/cputime"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/keys"
 )
@@ -52,7 +53,7 @@ func (m *measured) crl() error {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil { // the peak begins here
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	before, err := cpu(m.engine.postmaster)
+	before, err := cputime.Used(m.engine.postmaster)
 	if err != nil {
 		return err
 	}
@@ -60,7 +61,7 @@ func (m *measured) crl() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	after, err := cpu(m.engine.postmaster)
+	after, err := cputime.Used(m.engine.postmaster)
 	if err != nil {
 		return err
 	}

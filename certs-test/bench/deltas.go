@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/signet-city/signet/certs-test/cputime"
 	"github.com/signet-city/signet/licenses/status"
 )
 
@@ -61,7 +62,7 @@ func deltas(b *bench) error {
 
 // perList does an operation n times and reports how many a core does in a second.
 func (b *bench) perList(name string, op func(i int) error, n int) error {
-	before, err := cpu(0)
+	before, err := cputime.Used(0)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (b *bench) perList(name string, op func(i int) error, n int) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	after, err := cpu(0)
+	after, err := cputime.Used(0)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/certs-test/cputime"
 	"github.com/signet-city/signet/cmd/city"
 	"github.com/signet-city/signet/internal/db"
 )
@@ -278,7 +279,7 @@ func cpuOf(processes ...int) (sum float64, err error) {
 		if pid == 0 {
 			continue
 		}
-		one, err := serverCPU(pid)
+		one, err := cputime.Server(pid)
 		if err != nil {
 			return 0, err
 		}

@@ -26,13 +26,13 @@ func Used(postmaster int) (float64, error) {
 	if postmaster == 0 {
 		return total, nil
 	}
-	server, err := serverCPU(postmaster)
+	server, err := Server(postmaster)
 	return total + server, err
 }
 
-// serverCPU adds up the time of the postmaster, of the backends it has reaped and
+// Server adds up the CPU seconds of a process, of the children it has reaped and
 // of those that live. /proc counts in ticks of 10 ms.
-func serverCPU(postmaster int) (float64, error) {
+func Server(postmaster int) (float64, error) {
 	const ticks = 100
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
