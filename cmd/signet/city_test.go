@@ -26,7 +26,8 @@ import (
 // what an operator and an agency's clerk do on the command line. The scripts share
 // the city, so each keeps to agencies, clients and licences of its own.
 //
-// $SIGNET_SERVER is its issuer, $DEMO_JSON its description, $DATA its directory.
+// $SIGNET_SERVER is its issuer, $DEMO_JSON its description, $DATA its directory,
+// $SOON a day after a month.
 // Three commands are added: let NAME MEMBER sets a variable to a member (a.b within a) of the JSON
 // on the last standard output, now NAME sets one to the time, and until PATTERN COMMAND… repeats a command until
 // its output matches, for what the service publishes a moment later.
@@ -50,6 +51,7 @@ func scripts(t *testing.T, dir string) {
 			env.Setenv("SIGNET_SERVER", server)
 			env.Setenv("DEMO_JSON", demo)
 			env.Setenv("DATA", data)
+			env.Setenv("SOON", time.Now().AddDate(0, 0, 30).Format(time.DateOnly))
 			return nil
 		},
 	})

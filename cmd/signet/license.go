@@ -35,6 +35,10 @@ func newLicense(e *env) *cobra.Command {
 		newLicenseAct(e, f, "suspend", "Suspend a licence"),
 		newLicenseAct(e, f, "resume", "End the suspension of a licence"),
 		newLicenseAct(e, f, "revoke", "Revoke a licence for good"),
+		newLicenseReplace(e, f, "renew", "--reason WHY", "Renew a licence for a further period"),
+		newLicenseReplace(e, f, "change", "--data FILE --reason WHY", "Change what a licence says, for the rest of its period"),
+		newLicenseReplace(e, f, "reprint", "--reason WHY", "Issue a licence once more after it was lost or copied"),
+		newLicenseHistory(e, f),
 		newLicenseType(e),
 	)
 	f.register(c)
@@ -45,6 +49,7 @@ func newLicense(e *env) *cobra.Command {
 type licenseView struct {
 	ID         string                    `json:"id"`
 	Number     string                    `json:"number"`
+	Version    int                       `json:"version"`
 	Identifier string                    `json:"identifier"`
 	Type       string                    `json:"type"`
 	Agency     string                    `json:"agency"`
@@ -63,7 +68,7 @@ type licenseView struct {
 func showLicense(e *env, a answer) error {
 	var l licenseView
 	return e.show(a, &l, func(w io.Writer) {
-		list(w, "license", l.ID, "number", l.Number, "identifier", l.Identifier, "type", l.Type, "agency", l.Agency,
+		list(w, "license", l.ID, "number", l.Number, "version", strconv.Itoa(l.Version), "identifier", l.Identifier, "type", l.Type, "agency", l.Agency,
 			"status", l.Status, "reason", l.Reason, "holder", l.Holder, "not_before", stamp(l.NotBefore), "not_after", stamp(l.NotAfter),
 			"created", stamp(l.Created), "changed", stamp(l.Changed))
 		for _, name := range slices.Sorted(maps.Keys(l.Data)) {
