@@ -47,8 +47,9 @@ var table = map[string]row{
 	"oidc/login":      {imports: house},
 	"oidc/account":    {imports: join(house, []string{"oidc/login"})},
 	"ca/agency":       {imports: join(house, pure, []string{"ca"})},
-	"licenses/desk":   {imports: join(house, pure, []string{"licenses"})},
-	"licenses/wallet": {imports: join(house, pure, []string{"licenses"})},
+	"licenses/form":   {imports: []string{"licenses", "internal/web"}},
+	"licenses/desk":   {imports: join(house, pure, []string{"licenses", "licenses/form"})},
+	"licenses/wallet": {imports: join(house, pure, []string{"licenses", "licenses/form"})},
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},
 
 	// What other systems are told.
@@ -95,7 +96,7 @@ var doors = []door{
 	{"golang.org/x/oauth2", []string{"cmd/demoapp"}},
 	{"golang.org/x/net/html", []string{"cmd/visitor"}},
 	{"golang.org/x/net/publicsuffix", []string{"ca/profile"}},
-	{"golang.org/x/text/", []string{"internal/web", "oidc/login", "licenses/desk", "ca"}},
+	{"golang.org/x/text/", []string{"internal/web", "oidc/login", "licenses/form", "ca"}},
 	{"github.com/chromedp/", []string{"internal/testkit"}},
 	{"github.com/go-jose/go-jose/v4", []string{"oidc", "licenses"}},
 	{"github.com/smallstep/", []string{"ca", "internal/keys"}},

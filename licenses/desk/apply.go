@@ -9,6 +9,13 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
+)
+
+// The inputs of the desk's own.
+const (
+	inKey    = form.InKey
+	inAgency = form.InAgency
 )
 
 var textNoAuthority = web.Text{ZH: "本部门没有办理此类证照的职权。", EN: "This agency has no authority for this type of licence."}
@@ -33,7 +40,7 @@ func (s *Service) getType(w http.ResponseWriter, r *http.Request, c *clerk) erro
 
 // form returns the form of a type and those of the clerk's agencies that may issue
 // it. Unless an agency was asked for, the first of them is chosen.
-func (s *Service) form(ctx context.Context, c *clerk, licenseType string, asked bool) (*form, []agency, error) {
+func (s *Service) form(ctx context.Context, c *clerk, licenseType string, asked bool) (*form.Form, []agency, error) {
 	f := s.formOf(licenseType)
 	if f == nil {
 		return nil, nil, fault.New(fault.NotFound, "no such licence type")
@@ -64,7 +71,7 @@ func (s *Service) getForm(w http.ResponseWriter, r *http.Request, c *clerk, lice
 	if err != nil {
 		return err
 	}
-	return s.drawForm(w, r, c, f, applyPage{Form: c.around(f.fields(draft{}, nil), able, db.NewID())})
+	return s.drawForm(w, r, c, f, applyPage{Form: c.around(f.Fields(form.Draft{}, nil), able, db.NewID())})
 }
 
 // around adds to the inputs of a type those of the desk.
@@ -85,8 +92,8 @@ func (c *clerk) around(page web.Form, able []agency, key string) web.Form {
 	return page
 }
 
-func (s *Service) drawForm(w http.ResponseWriter, r *http.Request, c *clerk, f *form, data applyPage) error {
-	t := web.Text(f.licenseType.Names)
+func (s *Service) drawForm(w http.ResponseWriter, r *http.Request, c *clerk, f *form.Form, data applyPage) error {
+	t := web.Text(f.Type.Names)
 	data.desk, data.Type = c.desk(), t
 	page := web.Page{Template: "apply", Title: web.Text{ZH: "申请" + t.ZH, EN: "Apply: " + t.EN}, Data: &data, Wrong: data.Form.Wrong()}
 	switch {
@@ -108,7 +115,7 @@ func (s *Service) postForm(w http.ResponseWriter, r *http.Request, c *clerk, lic
 	if err != nil {
 		return err
 	}
-	d, key := f.read(r.PostForm), r.PostForm.Get(inKey)
+	d, key := f.Read(r.PostForm), r.PostForm.Get(inKey)
 	again := applyPage{}
 	id, problems, err := s.apply(r.Context(), c, d, key)
 	used, isUsed := errors.AsType[errUsed](err)
@@ -124,7 +131,7 @@ func (s *Service) postForm(w http.ResponseWriter, r *http.Request, c *clerk, lic
 		return nil
 	}
 	s.metrics.submitted.WithLabelValues("refused").Inc()
-	again.Form = c.around(f.fields(d, problems), able, key)
+	again.Form = c.around(f.Fields(d, problems), able, key)
 	if isUsed {
 		again.Form.Problems = append(again.Form.Problems, textUsed)
 	} else if err != nil {
@@ -138,12 +145,12 @@ var errStale = errors.New("the form has no key of ours")
 // apply submits a draft and returns the application's id, or what is wrong with
 // the draft. A form that was sent before gives the application of then, whatever
 // the register would say of it now.
-func (s *Service) apply(ctx context.Context, c *clerk, d draft, key string) (id string, problems []licenses.Problem, err error) {
+func (s *Service) apply(ctx context.Context, c *clerk, d form.Draft, key string) (id string, problems []licenses.Problem, err error) {
 	if _, err := db.IDBytes(key); err != nil {
 		return "", nil, errStale
 	}
-	cl := &claim{agency: c.agency.ID, person: c.person, key: key, request: d.request}
-	if len(d.problems) == 0 {
+	cl := &claim{agency: c.agency.ID, person: c.person, key: key, request: d.Request}
+	if len(d.Problems) == 0 {
 		if err := s.prepare(ctx, cl); err != nil {
 			return "", nil, err
 		}
@@ -152,12 +159,12 @@ func (s *Service) apply(ctx context.Context, c *clerk, d draft, key string) (id 
 			return id, nil, err
 		}
 	}
-	err = s.licenses.Check(ctx, c.agency.ID, d.request)
+	err = s.licenses.Check(ctx, c.agency.ID, d.Request)
 	problems = licenses.Problems(err)
 	if err != nil && problems == nil {
 		return "", nil, err
 	}
-	if len(problems)+len(d.problems) > 0 {
+	if len(problems)+len(d.Problems) > 0 {
 		return "", problems, nil
 	}
 	id, fresh, err := s.submit(ctx, cl)

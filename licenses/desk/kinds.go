@@ -4,13 +4,14 @@ import (
 	"log/slog"
 
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
 )
 
 // kinds is what the desk knows of the licence types of one moment.
 type kinds struct {
 	generation int64
-	types      []*licenses.Type // in order
-	forms      map[string]*form // by type
+	types      []*licenses.Type      // in order
+	forms      map[string]*form.Form // by type
 }
 
 // known returns the types as the register has them now.
@@ -20,9 +21,9 @@ func (s *Service) known() *kinds {
 		return k
 	}
 	// Read before the types: what is added in between is made once more.
-	k = &kinds{generation: s.licenses.TypesGeneration(), types: s.licenses.Types(), forms: map[string]*form{}}
+	k = &kinds{generation: s.licenses.TypesGeneration(), types: s.licenses.Types(), forms: map[string]*form.Form{}}
 	for _, t := range k.types {
-		f, err := newForm(t)
+		f, err := form.New(t)
 		if err != nil {
 			s.log.Warn("licence type not offered at the desk", slog.String("type", t.ID), slog.Any("cause", err))
 			continue
@@ -37,4 +38,4 @@ func (s *Service) known() *kinds {
 func (s *Service) types() []*licenses.Type { return s.known().types }
 
 // formOf returns the form of a type, nil if there is none.
-func (s *Service) formOf(licenseType string) *form { return s.known().forms[licenseType] }
+func (s *Service) formOf(licenseType string) *form.Form { return s.known().forms[licenseType] }

@@ -113,9 +113,9 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 		data.SVG, data.PNG = c.at(at+"/qr.svg"), c.at(at+"/qr.png")
 	}
 	if f := s.formOf(l.Type); f != nil {
-		for _, in := range f.inputs {
-			if v, ok := l.Data[in.name]; ok {
-				data.Lines = append(data.Lines, line{in.label, in.shown(v)})
+		for _, in := range f.Inputs {
+			if v, ok := l.Data[in.Name]; ok {
+				data.Lines = append(data.Lines, line{in.Label, in.Shown(v)})
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
 )
 
 func plainText(s string) web.Text { return web.Text{ZH: s, EN: s} }
@@ -15,7 +16,7 @@ func plainText(s string) web.Text { return web.Text{ZH: s, EN: s} }
 // gallery makes the fixtures of every page.
 type gallery struct {
 	t     *testing.T
-	forms map[string]*form
+	forms map[string]*form.Form
 	c     *clerk
 	at    time.Time
 	list  []testkit.Fixture
@@ -40,12 +41,12 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gallery{t: t, forms: map[string]*form{}, at: time.Date(2026, 11, 24, 2, 30, 0, 0, time.UTC), c: &clerk{person: "p"}}
+	g := &gallery{t: t, forms: map[string]*form.Form{}, at: time.Date(2026, 11, 24, 2, 30, 0, 0, time.UTC), c: &clerk{person: "p"}}
 	g.c.agencies = []agency{{"donghu-amr", web.Text{ZH: "江城市东湖区市场监督管理局", EN: "Donghu District Administration for Market Regulation"}, "990101"},
 		{"jiangcheng-edu", web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, "990100"}}
 	g.c.agency = g.c.agencies[0]
 	for _, typ := range types {
-		if g.forms[typ.ID], err = newForm(typ); err != nil {
+		if g.forms[typ.ID], err = form.New(typ); err != nil {
 			t.Errorf("type %s: %v", typ.ID, err)
 		}
 	}
@@ -111,22 +112,22 @@ const someKey = "06dnpmc3ehxcjn3h0gk7kkxv1r"
 
 func (g *gallery) apply() {
 	for id, f := range g.forms {
-		name := web.Text(f.licenseType.Names)
-		page := func(d draft, problems []licenses.Problem, earlier string) web.Page {
-			form := g.c.around(f.fields(d, problems), g.c.agencies, someKey)
+		name := web.Text(f.Type.Names)
+		page := func(d form.Draft, problems []licenses.Problem, earlier string) web.Page {
+			form := g.c.around(f.Fields(d, problems), g.c.agencies, someKey)
 			return web.Page{Template: "apply", Title: name, Wrong: form.Wrong(), Data: &applyPage{desk: g.c.desk(), Type: name, Form: form, Earlier: earlier}}
 		}
-		g.add("apply-"+id, page(draft{}, nil, ""))
+		g.add("apply-"+id, page(form.Draft{}, nil, ""))
 		var all []licenses.Problem
-		for _, in := range f.all() {
-			path := "/" + in.name
-			if _, ok := f.licenseType.Schema.(map[string]any)["properties"].(map[string]any)[in.name]; ok {
-				path = "/data/" + in.name
+		for _, in := range f.All() {
+			path := "/" + in.Name
+			if _, ok := f.Type.Schema.(map[string]any)["properties"].(map[string]any)[in.Name]; ok {
+				path = "/data/" + in.Name
 			}
 			all = append(all, licenses.Problem{Path: path, Text: web.Text{ZH: "为必填项", EN: "is missing"}})
 		}
 		all = append(all, licenses.Problem{Path: "/data", Text: web.Text{ZH: "过长", EN: "is too long"}})
-		d := f.read(url.Values{"premises": {"湖滨路\u202e"}, "seats": {"-3"}, "not_after": {"2001-01-01"}, "holder": {"1"}})
+		d := f.Read(url.Values{"premises": {"湖滨路\u202e"}, "seats": {"-3"}, "not_after": {"2001-01-01"}, "holder": {"1"}})
 		g.add("apply-"+id+"-wrong", page(d, all, ""))
 		if id == "food-business" {
 			g.add("apply-"+id+"-used", page(d, nil, "/desk/applications/a"))

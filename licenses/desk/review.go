@@ -10,6 +10,7 @@ import (
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses/form"
 )
 
 const (
@@ -105,9 +106,9 @@ func (s *Service) lines(a *application, holder string) []line {
 	}
 	list := []line{{web.Text{ZH: "持证人", EN: "Holder"}, name}, {web.Text{ZH: "持证人号码", EN: "Holder's number"}, plain(holderNumber(a.Request.Holder))}}
 	if f := s.formOf(a.Request.Type); f != nil {
-		for _, in := range f.inputs {
-			if v, ok := a.Request.Data[in.name]; ok {
-				list = append(list, line{in.label, in.shown(v)})
+		for _, in := range f.Inputs {
+			if v, ok := a.Request.Data[in.Name]; ok {
+				list = append(list, line{in.Label, in.Shown(v)})
 			}
 		}
 	}
@@ -128,8 +129,8 @@ func (s *Service) why(a *application) (list []web.Text) {
 	for _, p := range a.Note.Problems {
 		t := web.Text{ZH: p.ZH, EN: p.EN}
 		if f != nil && p.Path != "" {
-			if in, ok := f.find(property(p.Path)); ok {
-				t = web.Text{ZH: in.label.ZH + p.ZH, EN: in.label.EN + " " + p.EN}
+			if in, ok := f.Find(form.Property(p.Path)); ok {
+				t = web.Text{ZH: in.Label.ZH + p.ZH, EN: in.Label.EN + " " + p.EN}
 			}
 		}
 		list = append(list, t)
@@ -158,7 +159,7 @@ func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *cle
 		if err != nil {
 			return err
 		}
-		data.Review.Fields[0].Value = strings.Map(visible, why.Reason)
+		data.Review.Fields[0].Value = strings.Map(form.Visible, why.Reason)
 		data.Review.Blame(inReason, problem)
 		return s.drawApplication(w, r, data, http.StatusBadRequest)
 	}
@@ -225,8 +226,8 @@ func badReason(reason string) (web.Text, bool) {
 		return web.Text{ZH: "请填写理由", EN: "Enter a reason"}, true
 	case utf8.RuneCountInString(reason) > maxReason:
 		return web.Text{ZH: "理由不得超过 500 个字", EN: "The reason must have at most 500 characters"}, true
-	case strings.ContainsFunc(reason, hidden):
-		return web.Text{ZH: "理由" + textHidden.ZH, EN: "The reason " + textHidden.EN}, true
+	case strings.ContainsFunc(reason, form.Hidden):
+		return web.Text{ZH: "理由" + form.TextHidden.ZH, EN: "The reason " + form.TextHidden.EN}, true
 	}
 	return web.Text{}, false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
 )
 
 // searchForm looks for a number. It is sent by POST: numbers do not stand in
@@ -92,13 +93,13 @@ func (s *Service) filter(f licenses.Filter) []web.Field {
 }
 
 func (s *Service) postSearch(w http.ResponseWriter, r *http.Request, c *clerk) error {
-	number, after := compact(r.PostForm.Get("number")), r.PostForm.Get("after")
+	number, after := form.Compact(r.PostForm.Get("number")), r.PostForm.Get("after")
 	if !isID(after) {
 		return fault.New(fault.Invalid, "the form is not ours")
 	}
 	page := web.Page{Template: "licenses", Title: web.Text{ZH: "查找结果", EN: "Search results"}, Wide: true}
 	data := licensesPage{desk: c.desk(), Search: c.search(number), Searched: true, All: c.at("/desk/licenses")}
-	if number == "" || len(number) > 64 || strings.ContainsFunc(number, hidden) {
+	if number == "" || len(number) > 64 || strings.ContainsFunc(number, form.Hidden) {
 		data.Search = c.search("")
 		data.Search.Blame("number", web.Text{ZH: "请输入证照编号、统一社会信用代码或公民身份号码", EN: "Enter a licence number, a unified social credit code or a resident number"})
 		data.Searched, page.Data, page.Wrong, page.Status = false, &data, true, http.StatusBadRequest

@@ -1,4 +1,4 @@
-package desk
+package form
 
 import (
 	"encoding/json/v2"
@@ -35,7 +35,7 @@ schema: {type: object, required: [z], properties: {z: {type: string, enum: [a, b
 }
 
 func TestFormOfASchema(t *testing.T) {
-	f, err := newForm(typeWith(t, `n: {type: number, exclusiveMinimum: 0}, i: {type: integer, minimum: -3}, m: {type: integer, maximum: 4},
+	f, err := New(typeWith(t, `n: {type: number, exclusiveMinimum: 0}, i: {type: integer, minimum: -3}, m: {type: integer, maximum: 4},
 		b: {type: boolean}, d: {type: string, format: date}, long: {type: string, enum: [a, b, c, d, e, f]},
 		s: {type: string}, low: {type: string, minLength: 2}, "with/slash~": {type: string, maxLength: 3}`))
 	if err != nil {
@@ -43,7 +43,7 @@ func TestFormOfASchema(t *testing.T) {
 	}
 	type shape struct{ Name, Type, Label, Hint, Mode string }
 	var got []shape
-	for _, in := range f.all() {
+	for _, in := range f.All() {
 		x := in.field("")
 		got = append(got, shape{x.Name, x.Type, x.Label.EN, x.Hint.ZH, x.InputMode})
 	}
@@ -65,20 +65,45 @@ func TestFormOfASchema(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	z, _ := f.find("z")
+	z, _ := f.Find("z")
 	if x := z.field("a"); len(x.Options) != 2 || x.Options[0].Label.EN != "First" || x.Options[1].Label.EN != "b" {
 		t.Errorf("choices %+v", x.Options)
 	}
-	if b, _ := f.find("b"); b.shown(true).ZH != "是" || b.shown(false).EN != "No" {
+	if b, _ := f.Find("b"); b.Shown(true).ZH != "是" || b.Shown(false).EN != "No" {
 		t.Error("yes and no are not told")
 	}
-	d := f.read(url.Values{"b": {"true"}, "n": {"1.50"}, "with/slash~": {"x"}, "s": {"true"}, "i": {"-0"}})
-	if diff := cmp.Diff(map[string]any{"b": true, "n": 1.5, "with/slash~": "x", "s": "true", "i": 0.0}, d.request.Data); diff != "" {
+	d := f.Read(url.Values{"b": {"true"}, "n": {"1.50"}, "with/slash~": {"x"}, "s": {"true"}, "i": {"-0"}})
+	if diff := cmp.Diff(map[string]any{"b": true, "n": 1.5, "with/slash~": "x", "s": "true", "i": 0.0}, d.Request.Data); diff != "" {
 		t.Error(diff)
 	}
-	page := f.fields(d, []licenses.Problem{{Path: "/data/with~1slash~0", Text: textTooLong}, {Path: "/data/s/deeper", Text: textTooLong}, {Path: "/data/owner", Text: textTooLong}})
+	page := f.Fields(d, []licenses.Problem{{Path: "/data/with~1slash~0", Text: textTooLong}, {Path: "/data/s/deeper", Text: textTooLong}, {Path: "/data/owner", Text: textTooLong}})
 	if page.Field("with/slash~").Problem.EN != "with/slash~ is too long" || page.Field("s").Problem.EN == "" || len(page.Problems) != 1 {
 		t.Errorf("problems at the wrong fields: %+v", page)
+	}
+}
+
+// TestFormOfAHolder: who holds it and how long is not for the holder to say, and
+// what they send of it all the same is not read.
+func TestFormOfAHolder(t *testing.T) {
+	whole, err := New(typeWith(t, "s: {type: string}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := whole.ForHolder()
+	if all := f.All(); len(all) != 2 || all[0].Name != "z" || all[1].Name != "s" {
+		t.Errorf("asks for %+v", all)
+	}
+	for _, name := range []string{InHolder, InFrom, InUntil} {
+		if _, ok := f.Find(name); ok {
+			t.Errorf("asks for %s", name)
+		}
+	}
+	d := f.Read(url.Values{InHolder: {"990101198503120117"}, InFrom: {"2027-01-01"}, InUntil: {"2027-01-02"}, "z": {"a"}, "other": {"x"}})
+	if diff := cmp.Diff(licenses.Request{Type: "probe", Data: map[string]any{"z": "a"}}, d.Request); diff != "" {
+		t.Error(diff)
+	}
+	if len(whole.All()) != 5 {
+		t.Error("the clerks' form has lost inputs")
 	}
 }
 
@@ -89,11 +114,11 @@ func TestSchemasThatNoFormAsksFor(t *testing.T) {
 		"holder": "holder: {type: string}", "key": "key: {type: string}", "submit": "submit: {type: string}", "agency": "agency: {type: string}",
 		"not_before": "not_before: {type: string}", "not_after": "not_after: {type: string}",
 	} {
-		if _, err := newForm(typeWith(t, property)); err == nil {
+		if _, err := New(typeWith(t, property)); err == nil {
 			t.Errorf("%s: a form was made", name)
 		}
 	}
-	if _, err := newForm(&licenses.Type{Schema: true}); err == nil {
+	if _, err := New(&licenses.Type{Schema: true}); err == nil {
 		t.Error("a schema without properties: a form was made")
 	}
 }
@@ -128,15 +153,15 @@ func FuzzForm(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	var forms []*form
+	var forms []*Form
 	for _, t := range types {
-		one, err := newForm(t)
+		one, err := New(t)
 		if err != nil {
 			f.Fatal(err)
 		}
 		forms = append(forms, one)
 	}
-	probe, err := newForm(typeWith(f, "n: {type: number}, b: {type: boolean}, d: {type: string, format: date}"))
+	probe, err := New(typeWith(f, "n: {type: number}, b: {type: boolean}, d: {type: string, format: date}"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -151,8 +176,8 @@ func FuzzForm(f *testing.F) {
 			return
 		}
 		for _, form := range forms {
-			d := form.read(values)
-			b, err := json.Marshal(d.request, json.Deterministic(true))
+			d := form.Read(values)
+			b, err := json.Marshal(d.Request, json.Deterministic(true))
 			if err != nil {
 				t.Fatalf("the request does not encode: %v", err)
 			}
@@ -160,35 +185,35 @@ func FuzzForm(f *testing.F) {
 			if err := json.Unmarshal(b, &again); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(d.request, again); diff != "" {
+			if diff := cmp.Diff(d.Request, again); diff != "" {
 				t.Errorf("the request is another after a round through JSON: %s", diff)
 			}
-			all := []string{d.request.Holder.USCC, d.request.Holder.Resident, d.request.NotBefore, d.request.NotAfter}
-			for name, v := range d.request.Data {
-				if _, ok := form.find(name); !ok {
+			all := []string{d.Request.Holder.USCC, d.Request.Holder.Resident, d.Request.NotBefore, d.Request.NotAfter}
+			for name, v := range d.Request.Data {
+				if _, ok := form.Find(name); !ok {
 					t.Errorf("unknown member %q", name)
 				}
 				if s, ok := v.(string); ok {
 					all = append(all, s)
 				}
 			}
-			for _, v := range d.values {
+			for _, v := range d.Values {
 				all = append(all, v)
 			}
 			for _, s := range all {
-				if !utf8.ValidString(s) || strings.ContainsFunc(s, hidden) || len(s) > 4*maxValue {
+				if !utf8.ValidString(s) || strings.ContainsFunc(s, Hidden) || len(s) > 4*maxValue {
 					t.Errorf("%q came through", s)
 				}
 			}
 			// What was read once reads the same when it is sent back.
 			back := url.Values{}
-			for name, v := range d.values {
+			for name, v := range d.Values {
 				back.Set(name, v)
 			}
-			if twice := form.read(back); len(d.problems) == 0 && !cmp.Equal(twice.request, d.request) {
-				t.Errorf("sent back, it is another: %s", cmp.Diff(d.request, twice.request))
+			if twice := form.Read(back); len(d.Problems) == 0 && !cmp.Equal(twice.Request, d.Request) {
+				t.Errorf("sent back, it is another: %s", cmp.Diff(d.Request, twice.Request))
 			}
-			form.fields(d, nil)
+			form.Fields(d, nil)
 		}
 	})
 }

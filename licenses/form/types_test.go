@@ -1,4 +1,4 @@
-package desk
+package form
 
 import (
 	"encoding/json/v2"
@@ -23,21 +23,21 @@ func TestFormsOfShippedTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, typ := range types {
-		f, err := newForm(typ)
+		f, err := New(typ)
 		if err != nil {
 			t.Errorf("%s: %v", typ.ID, err)
 			continue
 		}
-		for i, in := range f.inputs {
-			if in.name != typ.Fields[i].Property || in.label.ZH == in.name || in.label.EN == in.name {
-				t.Errorf("%s: input %d is %s, labelled %v", typ.ID, i, in.name, in.label)
+		for i, in := range f.Inputs {
+			if in.Name != typ.Fields[i].Property || in.Label.ZH == in.Name || in.Label.EN == in.Name {
+				t.Errorf("%s: input %d is %s, labelled %v", typ.ID, i, in.Name, in.Label)
 			}
 			if (in.kind == oneOf) != (typ.Fields[i].List != "") {
-				t.Errorf("%s: %s is asked for as a %s", typ.ID, in.name, in.kind)
+				t.Errorf("%s: %s is asked for as a %s", typ.ID, in.Name, in.kind)
 			}
 			for _, o := range in.options {
 				if o.Label.EN == o.Value || o.Label.ZH != o.Value {
-					t.Errorf("%s: %s offers %s as %v", typ.ID, in.name, o.Value, o.Label)
+					t.Errorf("%s: %s offers %s as %v", typ.ID, in.Name, o.Value, o.Label)
 				}
 			}
 		}
@@ -51,15 +51,15 @@ func TestFormsOfShippedTypes(t *testing.T) {
 					values.Set(name, " "+strconv.Itoa(int(v))) // as people paste it
 				}
 			}
-			d := f.read(values)
-			if diff := cmp.Diff(data, d.request.Data); diff != "" || len(d.problems) > 0 {
-				t.Errorf("%s: filled in and read, %v:\n%s", typ.ID, d.problems, diff)
+			d := f.Read(values)
+			if diff := cmp.Diff(data, d.Request.Data); diff != "" || len(d.Problems) > 0 {
+				t.Errorf("%s: filled in and read, %v:\n%s", typ.ID, d.Problems, diff)
 			}
-			for _, in := range f.inputs {
-				if v, ok := data[in.name]; ok && in.kind == oneOf && !slices.ContainsFunc(typ.Lists, func(l licenses.CodeList) bool {
-					return slices.ContainsFunc(l.Codes, func(c licenses.Code) bool { return c.Value == v && in.shown(v).EN == c.Names.EN })
+			for _, in := range f.Inputs {
+				if v, ok := data[in.Name]; ok && in.kind == oneOf && !slices.ContainsFunc(typ.Lists, func(l licenses.CodeList) bool {
+					return slices.ContainsFunc(l.Codes, func(c licenses.Code) bool { return c.Value == v && in.Shown(v).EN == c.Names.EN })
 				}) {
-					t.Errorf("%s: %s is shown as %v", typ.ID, v, in.shown(v))
+					t.Errorf("%s: %s is shown as %v", typ.ID, v, in.Shown(v))
 				}
 			}
 		}

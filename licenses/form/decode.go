@@ -1,4 +1,4 @@
-package desk
+package form
 
 import (
 	"math"
@@ -22,37 +22,41 @@ const maxExact = 1<<53 - 1
 const maxValue = 4096
 
 var (
-	textTwice   = web.Text{ZH: "填写了多次", EN: "was given more than once"}
-	textHidden  = web.Text{ZH: "含有不可见字符，请重新输入", EN: "has characters that cannot be seen: type it again"}
+	textTwice = web.Text{ZH: "填写了多次", EN: "was given more than once"}
+	// TextHidden is what is said of a text in which Hidden finds a character.
+	TextHidden  = web.Text{ZH: "含有不可见字符，请重新输入", EN: "has characters that cannot be seen: type it again"}
 	textTooBig  = web.Text{ZH: "数字过大", EN: "is too large a number"}
 	textTooLong = web.Text{ZH: "内容过长", EN: "is too long"}
 )
 
-// draft is a form as it was sent in.
-type draft struct {
-	request  licenses.Request
-	values   map[string]string // as they are shown again
-	problems []licenses.Problem
+// Draft is a form as it was sent in.
+type Draft struct {
+	Request  licenses.Request  // with no holder and no dates where the form asks for none
+	Values   map[string]string // as they are shown again
+	Problems []licenses.Problem
 }
 
-// read makes a request of a form's values. What cannot be read as the schema wants
+// Read makes a request of a form's values. What cannot be read as the schema wants
 // goes into the request as it stands, so that the schema says what is wrong with
 // it; problems holds what the schema could not say.
-func (f *form) read(values url.Values) draft {
-	d := draft{request: licenses.Request{Type: f.licenseType.ID, Data: map[string]any{}}, values: map[string]string{}}
-	for _, in := range f.inputs {
-		if v := d.take(values, in, "/data/"+escape(in.name)); v != "" {
-			d.request.Data[in.name] = d.value(in, v)
+func (f *Form) Read(values url.Values) Draft {
+	d := Draft{Request: licenses.Request{Type: f.Type.ID, Data: map[string]any{}}, Values: map[string]string{}}
+	for _, in := range f.Inputs {
+		if v := d.take(values, in, "/data/"+escape(in.Name)); v != "" {
+			d.Request.Data[in.Name] = d.value(in, v)
 		}
 	}
-	number := d.take(values, f.holder, "/holder")
-	if f.holder.kind == uscc {
-		d.request.Holder.USCC = number
-	} else {
-		d.request.Holder.Resident = number
+	if f.holder == nil {
+		return d
 	}
-	d.request.NotBefore = d.take(values, f.dates[0], "/not_before")
-	d.request.NotAfter = d.take(values, f.dates[1], "/not_after")
+	number := d.take(values, *f.holder, "/holder")
+	if f.holder.kind == uscc {
+		d.Request.Holder.USCC = number
+	} else {
+		d.Request.Holder.Resident = number
+	}
+	d.Request.NotBefore = d.take(values, f.dates[0], "/not_before")
+	d.Request.NotAfter = d.take(values, f.dates[1], "/not_after")
 	return d
 }
 
@@ -60,33 +64,34 @@ func (f *form) read(values url.Values) draft {
 func escape(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }
 
 // take returns the value of an input, tidied, "" for none.
-func (d *draft) take(values url.Values, in input, path string) string {
+func (d *Draft) take(values url.Values, in Input, path string) string {
 	blame := func(t web.Text) string {
-		d.problems = append(d.problems, licenses.Problem{Path: path, Text: t})
+		d.Problems = append(d.Problems, licenses.Problem{Path: path, Text: t})
 		return ""
 	}
-	if len(values[in.name]) > 1 {
+	if len(values[in.Name]) > 1 {
 		return blame(textTwice)
 	}
-	raw := values.Get(in.name)
+	raw := values.Get(in.Name)
 	if len(raw) > maxValue {
 		return blame(textTooLong)
 	}
 	v := tidy(in.kind, raw)
-	d.values[in.name] = v
-	if strings.ContainsFunc(v, hidden) {
-		d.values[in.name] = strings.Map(visible, v)
-		return blame(textHidden)
+	d.Values[in.Name] = v
+	if strings.ContainsFunc(v, Hidden) {
+		d.Values[in.Name] = strings.Map(Visible, v)
+		return blame(TextHidden)
 	}
 	return v
 }
 
-// hidden reports what does not belong in a line of text: control and format
+// Hidden reports what does not belong in a line of text: control and format
 // characters, those that turn the text around, and what is no UTF-8.
-func hidden(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) }
+func Hidden(r rune) bool { return r == utf8.RuneError || !unicode.IsGraphic(r) }
 
-func visible(r rune) rune {
-	if hidden(r) {
+// Visible drops what is hidden: a mapping for strings.Map.
+func Visible(r rune) rune {
+	if Hidden(r) {
 		return -1
 	}
 	return r
@@ -97,17 +102,17 @@ func visible(r rune) rune {
 func tidy(k kind, v string) string {
 	switch k {
 	case uscc, citizen, whole, number:
-		return compact(v)
+		return Compact(v)
 	case day:
-		return date(compact(v))
+		return date(Compact(v))
 	default:
 		return strings.TrimSpace(v)
 	}
 }
 
-// compact returns a number as it is meant: NFKC, in capitals, with no spaces. What
-// is no UTF-8 becomes a character that hidden finds.
-func compact(v string) string {
+// Compact returns a number as it is meant: NFKC, in capitals, with no spaces. What
+// is no UTF-8 becomes a character that Hidden finds.
+func Compact(v string) string {
 	v = norm.NFKC.String(strings.ToValidUTF8(v, "\uFFFD"))
 	return strings.ToUpper(strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -128,7 +133,7 @@ func date(v string) string {
 }
 
 // value reads v as the schema wants it.
-func (d *draft) value(in input, v string) any {
+func (d *Draft) value(in Input, v string) any {
 	switch in.kind {
 	case yesNo:
 		if b, err := strconv.ParseBool(v); err == nil && strconv.FormatBool(b) == v {
@@ -140,7 +145,7 @@ func (d *draft) value(in input, v string) any {
 		}
 		n, err := strconv.ParseFloat(v, 64)
 		if math.Abs(n) > maxExact { // what is out of range is infinite
-			d.problems = append(d.problems, licenses.Problem{Path: "/data/" + escape(in.name), Text: textTooBig})
+			d.Problems = append(d.Problems, licenses.Problem{Path: "/data/" + escape(in.Name), Text: textTooBig})
 			return v
 		}
 		if err == nil {
@@ -150,25 +155,25 @@ func (d *draft) value(in input, v string) any {
 	return v
 }
 
-// fields draws the form with a draft, and its problems beside those of the draft.
-func (f *form) fields(d draft, problems []licenses.Problem) web.Form {
+// Fields draws the form with a draft, and its problems beside those of the draft.
+func (f *Form) Fields(d Draft, problems []licenses.Problem) web.Form {
 	var page web.Form
-	for _, in := range f.all() {
-		page.Fields = append(page.Fields, in.field(d.values[in.name]))
+	for _, in := range f.All() {
+		page.Fields = append(page.Fields, in.field(d.Values[in.Name]))
 	}
-	for _, p := range append(d.problems, problems...) {
-		name := property(p.Path)
-		in, ok := f.find(name)
+	for _, p := range append(d.Problems, problems...) {
+		name := Property(p.Path)
+		in, ok := f.Find(name)
 		if !ok {
-			in.label = web.Text{ZH: "填写的内容", EN: "What was filled in"}
+			in.Label = web.Text{ZH: "填写的内容", EN: "What was filled in"}
 		}
-		page.Blame(name, web.Text{ZH: in.label.ZH + p.Text.ZH, EN: in.label.EN + " " + p.Text.EN})
+		page.Blame(name, web.Text{ZH: in.Label.ZH + p.Text.ZH, EN: in.Label.EN + " " + p.Text.EN})
 	}
 	return page
 }
 
-// property returns the name of the input to which a problem belongs.
-func property(path string) string {
+// Property returns the name of the input to which a problem belongs.
+func Property(path string) string {
 	if name, ok := strings.CutPrefix(path, "/data/"); ok {
 		name, _, _ = strings.Cut(name, "/")
 		return strings.NewReplacer("~1", "/", "~0", "~").Replace(name)

@@ -1,4 +1,4 @@
-package desk
+package form
 
 import (
 	"errors"
@@ -25,58 +25,64 @@ const (
 	citizen kind = "resident" // of the holder
 )
 
-// The inputs that every form has besides those of the type's schema.
+// The inputs that every form has besides those of the type's schema. No property
+// may have the name of one.
 const (
-	inHolder = "holder"
-	inFrom   = "not_before"
-	inUntil  = "not_after"
-	inKey    = "key"
-	inAgency = "agency"
-	inSubmit = "submit"
+	InHolder = "holder"
+	InFrom   = "not_before"
+	InUntil  = "not_after"
+	InKey    = "key"
+	InAgency = "agency"
+	InSubmit = "submit"
 )
 
 // radioMost is up to how many choices all stand open to be seen.
 const radioMost = 5
 
-// input is one property as a form asks for it.
-type input struct {
-	name     string
+// Input is one property as a form asks for it.
+type Input struct {
+	Name     string // of the property, and of the input
+	Label    web.Text
 	kind     kind
-	label    web.Text
 	hint     web.Text
 	options  []web.Option
 	required bool
 }
 
-// form asks for what a licence of a type needs.
-type form struct {
-	licenseType *licenses.Type
-	inputs      []input // of the data
-	holder      input
-	dates       [2]input
+// Form asks for what a licence of a type needs.
+type Form struct {
+	Type   *licenses.Type
+	Inputs []Input // of the data
+	holder *Input  // nil for a form that the holder fills in
+	dates  []Input // of the validity; empty for a form that the holder fills in
 }
 
-// newForm makes a form of the type's schema: an object of texts, choices, dates,
+// ForHolder returns the form without what its holder does not say: whose licence it
+// will be, which follows from who is signed in, and how long it will be valid.
+func (f *Form) ForHolder() *Form { return &Form{Type: f.Type, Inputs: f.Inputs} }
+
+// New makes a form of the type's schema: an object of texts, choices, dates,
 // numbers and answers of yes or no. It fails for any other property, and for one
 // that would share its name with an input of the desk's own.
-func newForm(t *licenses.Type) (*form, error) {
+func New(t *licenses.Type) (*Form, error) {
 	schema, _ := t.Schema.(map[string]any)
 	properties, _ := schema["properties"].(map[string]any)
 	if len(properties) == 0 {
 		return nil, errors.New("make form: the schema names no properties")
 	}
-	f := &form{licenseType: t, holder: holderInput(t), dates: dateInputs(t)}
+	holder := holderInput(t)
+	f := &Form{Type: t, holder: &holder, dates: dateInputs(t)}
 	required, _ := schema["required"].([]any)
 	for _, name := range order(t, properties) {
-		if slices.Contains([]string{inHolder, inFrom, inUntil, inKey, inAgency, inSubmit}, name) {
+		if slices.Contains([]string{InHolder, InFrom, InUntil, InKey, InAgency, InSubmit}, name) {
 			return nil, fmt.Errorf("make form: property %s has the name of an input of the desk", name)
 		}
 		property, _ := properties[name].(map[string]any)
-		in := input{name: name, required: slices.Contains(required, any(name)), label: labelOf(t, name)}
+		in := Input{Name: name, required: slices.Contains(required, any(name)), Label: labelOf(t, name)}
 		if err := in.describe(t, property); err != nil {
 			return nil, fmt.Errorf("make form: property %s: %w", name, err)
 		}
-		f.inputs = append(f.inputs, in)
+		f.Inputs = append(f.Inputs, in)
 	}
 	return f, nil
 }
@@ -110,7 +116,7 @@ func labelOf(t *licenses.Type, property string) web.Text {
 }
 
 // describe says how the property is asked for.
-func (in *input) describe(t *licenses.Type, property map[string]any) error {
+func (in *Input) describe(t *licenses.Type, property map[string]any) error {
 	if _, ok := property["enum"]; ok {
 		in.kind = oneOf
 		return in.choices(t, property)
@@ -136,14 +142,14 @@ func (in *input) describe(t *licenses.Type, property map[string]any) error {
 }
 
 // choices lists the values of an enum with their names.
-func (in *input) choices(t *licenses.Type, property map[string]any) error {
+func (in *Input) choices(t *licenses.Type, property map[string]any) error {
 	values, _ := property["enum"].([]any)
 	for _, v := range values {
 		value, ok := v.(string)
 		if !ok || value == "" {
 			return errors.New("its choices are not all texts")
 		}
-		in.options = append(in.options, web.Option{Value: value, Label: codeName(t, in.name, value)})
+		in.options = append(in.options, web.Option{Value: value, Label: codeName(t, in.Name, value)})
 	}
 	return nil
 }
@@ -202,41 +208,45 @@ func lengths(property map[string]any) web.Text {
 	return web.Text{}
 }
 
-func holderInput(t *licenses.Type) input {
+func holderInput(t *licenses.Type) Input {
 	if t.Holder == licenses.HolderFirm {
-		return input{name: inHolder, kind: uscc, required: true, label: web.Text{ZH: "持证企业的统一社会信用代码", EN: "Unified social credit code of the holder"},
+		return Input{Name: InHolder, kind: uscc, required: true, Label: web.Text{ZH: "持证企业的统一社会信用代码", EN: "Unified social credit code of the holder"},
 			hint: web.Text{ZH: "18 位，见营业执照", EN: "18 characters, as on the business licence"}}
 	}
-	return input{name: inHolder, kind: citizen, required: true, label: web.Text{ZH: "持证人的公民身份号码", EN: "Resident number of the holder"},
+	return Input{Name: InHolder, kind: citizen, required: true, Label: web.Text{ZH: "持证人的公民身份号码", EN: "Resident number of the holder"},
 		hint: web.Text{ZH: "18 位，见居民身份证", EN: "18 characters, as on the resident identity card"}}
 }
 
-func dateInputs(t *licenses.Type) [2]input {
-	return [2]input{
-		{name: inFrom, kind: day, label: web.Text{ZH: "生效日期", EN: "Valid from"}, hint: web.Text{ZH: "不填则为签发当日", EN: "Left empty: the day of issue"}},
-		{name: inUntil, kind: day, label: web.Text{ZH: "有效期至", EN: "Valid until"}, hint: web.Text{
+func dateInputs(t *licenses.Type) []Input {
+	return []Input{
+		{Name: InFrom, kind: day, Label: web.Text{ZH: "生效日期", EN: "Valid from"}, hint: web.Text{ZH: "不填则为签发当日", EN: "Left empty: the day of issue"}},
+		{Name: InUntil, kind: day, Label: web.Text{ZH: "有效期至", EN: "Valid until"}, hint: web.Text{
 			ZH: fmt.Sprintf("最后一天；不填则自生效日期起 %d 年", t.Years), EN: fmt.Sprintf("The last day. Left empty: %d years from the beginning", t.Years)}},
 	}
 }
 
-// all returns every input in the order of the page.
-func (f *form) all() []input {
-	return slices.Concat([]input{f.holder}, f.inputs, f.dates[:])
+// All returns every input in the order of the page.
+func (f *Form) All() []Input {
+	var all []Input
+	if f.holder != nil {
+		all = append(all, *f.holder)
+	}
+	return slices.Concat(all, f.Inputs, f.dates)
 }
 
-// find returns the input with that name.
-func (f *form) find(name string) (input, bool) {
-	all := f.all()
-	i := slices.IndexFunc(all, func(in input) bool { return in.name == name })
+// Find returns the input with that name.
+func (f *Form) Find(name string) (Input, bool) {
+	all := f.All()
+	i := slices.IndexFunc(all, func(in Input) bool { return in.Name == name })
 	if i < 0 {
-		return input{}, false
+		return Input{}, false
 	}
 	return all[i], true
 }
 
 // field draws the input with a value.
-func (in input) field(value string) web.Field {
-	x := web.Field{Name: in.name, Label: in.label, Hint: in.hint, Value: value, Required: in.required, Options: in.options}
+func (in Input) field(value string) web.Field {
+	x := web.Field{Name: in.Name, Label: in.Label, Hint: in.hint, Value: value, Required: in.required, Options: in.options}
 	if !in.required {
 		x.Label.ZH, x.Label.EN = x.Label.ZH+"（选填）", x.Label.EN+" (optional)"
 	}
@@ -255,7 +265,7 @@ func (in input) field(value string) web.Field {
 
 // offer adds to the choices one that says that nothing is chosen: of a list that
 // is closed, and of one that may be left empty, so that a choice can be taken back.
-func (in input) offer() (kind string, options []web.Option) {
+func (in Input) offer() (kind string, options []web.Option) {
 	none := web.Option{Label: web.Text{ZH: "不填写", EN: "Not stated"}}
 	switch {
 	case len(in.options) > radioMost:
@@ -270,8 +280,8 @@ func (in input) offer() (kind string, options []web.Option) {
 	}
 }
 
-// shown is a value of the data as a page shows it.
-func (in input) shown(v any) web.Text {
+// Shown is a value of the data as a page shows it.
+func (in Input) Shown(v any) web.Text {
 	s := ""
 	switch v := v.(type) {
 	case string:
