@@ -55,6 +55,12 @@ func CheckProof(file []byte, k LogKeys) (p audit.Proof, r audit.Record, err erro
 	return p, r, err
 }
 
+// ScanLog reads a whole log from outside, by fetch, against nothing but k: see
+// audit.Remote.Scan.
+func ScanLog(ctx context.Context, fetch func(ctx context.Context, path string) ([]byte, error), k LogKeys, each func(index int64, entry [32]byte)) (audit.Checkpoint, error) {
+	return audit.Remote{Fetch: fetch, Verifiers: k.verifiers}.Scan(ctx, each)
+}
+
 // verifiers returns the keys of the log of that name. A root statement names keys
 // and no origin: they sign for one city.
 func (k LogKeys) verifiers(origin string) ([]note.Verifier, error) {

@@ -26,6 +26,7 @@ const maxBundle = 64 << 20
 type certificateAudit struct {
 	e       *env
 	asJSON  bool
+	take    func(ctx context.Context, file string, certs []*x509.Certificate) error // what is done with a file's
 	tracer  *ca.Tracer
 	total   int
 	ours    int
@@ -37,6 +38,7 @@ type certificateAudit struct {
 // that hides a certificate must not be the one to ask.
 func newCAAudit(e *env) *cobra.Command {
 	a := &certificateAudit{e: e}
+	var from outside
 	c := &cobra.Command{
 		Use:   "audit FILE|DIRECTORY...",
 		Short: "Find certificates that verify under the city's CAs and are not in the log",
@@ -47,12 +49,25 @@ not know. Each is a line
   FILE: SERIAL sha256:HASH is not in the log
 
 and the last line is "audit: certificates=N ours=N missing=N". The exit code is 1 if
-one is missing. That the log itself is whole is what signet audit verify says.`,
-		Args: cobra.MinimumNArgs(1),
+one is missing. That the log itself is whole is what signet audit verify says.
+
+With --log, read the log from outside and nothing of the city's else: --root is the
+root's certificate, --vkey the log's key, or --trust a root statement or bundle that
+names it. Every entry is fetched and hashed, and the tree must be the one that the key
+has signed. Certificates of issuing CAs must be among those read. --tls takes the
+certificates that a server shows.`,
+		Example: `  signet ca audit --log https://city.example/log --root root.pem --trust bundle.cbor --tls city.example:443 found.pem`,
 	}
 	addConfigFlags(c, "data", "database", "kek-file", "pkcs11.module", "pkcs11.token", "pkcs11.pin-file")
 	c.Flags().BoolVar(&a.asJSON, "json", false, "print JSON, one object per line")
+	from.flags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := from.check(c, args); err != nil {
+			return usage(err)
+		}
+		if from.log != "" {
+			return a.outside(c.Context(), &from, args)
+		}
 		cfg, err := loadConfig(c, e)
 		if err != nil {
 			return err
@@ -62,7 +77,7 @@ one is missing. That the log itself is whole is what signet audit verify says.`,
 			return err
 		}
 		err = city.WithTracer(c.Context(), city.Options{Where: where}, func(t *ca.Tracer) error {
-			a.tracer = t
+			a.tracer, a.take = t, a.trace
 			return a.all(c.Context(), args)
 		})
 		if err != nil {
@@ -123,7 +138,7 @@ func (a *certificateAudit) all(ctx context.Context, paths []string) error {
 
 var errNoCertificate = errors.New("it holds no certificate that can be read")
 
-// file reads one file and names what is missing.
+// file reads one file.
 func (a *certificateAudit) file(ctx context.Context, path string) error {
 	b, err := a.e.readFile(path, maxBundle)
 	if err != nil {
@@ -133,6 +148,11 @@ func (a *certificateAudit) file(ctx context.Context, path string) error {
 	if err != nil {
 		return fmt.Errorf("read certificates from %s: %w", path, err)
 	}
+	return a.take(ctx, path, certs)
+}
+
+// trace names those of a file that the database does not know.
+func (a *certificateAudit) trace(ctx context.Context, path string, certs []*x509.Certificate) error {
 	traces, err := a.tracer.Trace(ctx, certs)
 	if err != nil {
 		return err
