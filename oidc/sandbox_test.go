@@ -143,6 +143,11 @@ func TestSandboxFlow(t *testing.T) {
 			t.Errorf("revoke: status %d", w.Code)
 		}
 		c.userinfo(t, next, 401)
+		for _, kind := range []string{"oidc.grant", "oidc.grant.end", "oidc.consent.give"} {
+			if n := len(c.events(t, kind)); n != 0 {
+				t.Errorf("%d events %s about people who do not exist", n, kind)
+			}
+		}
 		for _, table := range tables {
 			if n := c.count(t, table); n != before[table] {
 				t.Errorf("%s has %d rows, %d before", table, n, before[table])

@@ -85,6 +85,9 @@ func (p *Provider) identityOf(x *persona, session, level, uscc string, at time.T
 func (p *Provider) personaGrant(a *authorization, x *persona, id *web.Identity, now time.Time) (*grant, error) {
 	g := p.newGrant(a, id, now)
 	g.sub, g.consent = x.sub(a.client.ID), sandboxConsent
+	if end := now.Add(sandboxSessionLife); g.expires.After(end) { // none outlives its session, so its row need not
+		g.expires = end
+	}
 	if slices.ContainsFunc(a.subs, func(sub string) bool { return sub != g.sub }) {
 		return nil, reject("login_required", "another person is signed in than the one hinted at")
 	}

@@ -25,16 +25,10 @@ const (
 var errSandboxBusy = web.Refuse(fault.Unavailable, web.Text{ZH: "此测试客户端一小时内登录次数过多，请稍后再试。",
 	EN: "This sandbox client has signed in too many personas within an hour. Wait a while, or sign some of them out."})
 
-// isPersona reports whether the grant is one of the sandbox.
+// isPersona reports whether the grant is one of the sandbox. The log, which is for ever,
+// does not tell of such grants: they concern nobody, and strangers can make as many as
+// they like.
 func (g *grant) isPersona() bool { return strings.HasPrefix(g.person, personaPrefix) }
-
-// actor is who the log says has made the grant.
-func (g *grant) actor() string {
-	if g.isPersona() {
-		return "client:" + g.client // there is no such person
-	}
-	return "person:" + g.person
-}
 
 // personOf returns whom a grant tells of: somebody of the registry, or a persona.
 func (p *Provider) personOf(ctx context.Context, g *grant) (registry.Person, error) {

@@ -135,7 +135,10 @@ func (w *work) redeemCode(ctx context.Context, tx db.Tx, now time.Time) error {
 	if err := noteVisit(ctx, tx, g, now); err != nil {
 		return err
 	}
-	_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.grant", Actor: g.actor(), Object: "grant:" + g.id,
+	if g.isPersona() {
+		return nil // see sandboxsession.go
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.grant", Actor: "person:" + g.person, Object: "grant:" + g.id,
 		Data: map[string]any{"client": g.client, "scopes": strings.Join(g.scopes, " "), "firm": g.firm, "acr": g.acr}})
 	return err
 }
