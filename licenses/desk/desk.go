@@ -93,6 +93,7 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("POST /desk/search", s.postSearch)
 	route("GET /desk/{type}", s.getType)
 	route("GET /desk/licenses/{id}/{file}", s.getFile)
+	route("POST /desk/licenses/{id}/{file}", s.postReplace)
 	// /desk/{type}/new and /desk/licenses/{id} overlap, which a ServeMux refuses.
 	route("GET /desk/{room}/{id}", s.room(s.getForm, s.getApplication, s.getLicense))
 	route("POST /desk/{room}/{id}", s.room(s.postForm, s.postApplication, s.postLicense))

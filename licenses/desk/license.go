@@ -45,7 +45,8 @@ type licensePage struct {
 	Self        string
 	Form        *web.Form
 	Buttons     []button
-	Revocable   bool
+	Replace     []link    // ways of putting a new version in its place
+	Versions    []version // of the number, the newest first; none while there is one
 	Done        *web.Text
 	Notice      *web.Text
 }
@@ -81,6 +82,9 @@ var done = map[string]struct {
 	"issue":                  {licenses.Issued, web.Text{ZH: "已签发", EN: "The licence is issued"}},
 	string(licenses.Suspend): {licenses.Suspended, web.Text{ZH: "已暂停", EN: "The licence is suspended"}},
 	string(licenses.Resume):  {licenses.Issued, web.Text{ZH: "已恢复", EN: "The licence is in force again"}},
+	"renew":                  {licenses.Issued, web.Text{ZH: "已延续", EN: "The licence is renewed"}},
+	"change":                 {licenses.Issued, web.Text{ZH: "已变更", EN: "The licence is changed"}},
+	"reprint":                {licenses.Issued, web.Text{ZH: "已补证", EN: "The licence is issued once more"}},
 	string(licenses.Revoke):  {licenses.Revoked, web.Text{ZH: "已吊销", EN: "The licence is revoked"}},
 }
 
@@ -120,7 +124,15 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 		}
 	}
 	data.acts(l, key)
+	for _, x := range replacements {
+		if s.licenses.Offers(l, x.kind) && (x.kind != licenses.Changed || s.formOf(l.Type) != nil) {
+			data.Replace = append(data.Replace, link{Name: x.label, Address: c.at(at + "/" + x.path)})
+		}
+	}
 	var err error
+	if data.Versions, err = s.versions(ctx, c, l); err != nil {
+		return nil, err
+	}
 	if data.History, err = s.history(ctx, l.ID); err != nil {
 		return nil, err
 	}
@@ -250,7 +262,7 @@ func (s *Service) refuse(w http.ResponseWriter, r *http.Request, c *clerk, l *li
 	return s.drawLicense(w, r, data, status)
 }
 
-// getFile draws the permit as a picture.
+// getFile draws the permit as a picture, or the page that replaces it.
 func (s *Service) getFile(w http.ResponseWriter, r *http.Request, c *clerk) error {
 	draw, kind := licenses.SVG, "image/svg+xml"
 	switch r.PathValue("file") {
@@ -258,7 +270,7 @@ func (s *Service) getFile(w http.ResponseWriter, r *http.Request, c *clerk) erro
 	case "qr.png":
 		draw, kind = licenses.PNG, "image/png"
 	default:
-		return fault.New(fault.NotFound, "no such file")
+		return s.getReplace(w, r, c)
 	}
 	l, err := s.license(r.Context(), c, r.PathValue("id"))
 	if err != nil {

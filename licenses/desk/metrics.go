@@ -19,7 +19,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		completed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_completed_total",
 			Help: "Approved applications: issued, failed, left to the sweeper."}, []string{"result"}),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_acts_total",
-			Help: "Licences suspended, resumed and revoked at a desk, by act and result: done, refused."}, []string{"act", "result"}),
+			Help: "Licences suspended, resumed, revoked, renewed, changed and reprinted at a desk, by act and result: done, refused."}, []string{"act", "result"}),
 		approved: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_desk_approved",
 			Help: "Applications found approved and not issued for longer than the sweeper's grace at its last look."}),
 	}

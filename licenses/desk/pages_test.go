@@ -54,7 +54,7 @@ func TestPages(t *testing.T) {
 	for _, group := range []struct {
 		name string
 		add  func()
-	}{{"lists", func() { g.home(); g.lists() }}, {"apply", g.apply}, {"applications", g.applications}, {"licenses", g.licenses}} {
+	}{{"lists", func() { g.home(); g.lists() }}, {"apply", g.apply}, {"applications", g.applications}, {"licenses", g.licenses}, {"replace", g.replace}} {
 		t.Run(group.name, func(t *testing.T) {
 			g.list = nil
 			group.add()
@@ -191,6 +191,10 @@ func (g *gallery) licenses() {
 		change(p, l)
 		p.Tag = licenseTag(l, g.at)
 		p.acts(l, someKey)
+		if name == "issued" {
+			p.Replace = []link{{Name: replacements[0].label, Address: "/desk/licenses/x/renew"}, {Name: replacements[1].label, Address: "/desk/licenses/x/change"}}
+			p.Versions = []version{{2, replacements[1].label, "/desk/licenses/x", true}, {1, plainText("首次签发"), "/desk/licenses/y", false}}
+		}
 		if name == "wrong" {
 			p.Form.Blame(inReason, web.Text{ZH: "请填写理由", EN: "Enter a reason"})
 		}

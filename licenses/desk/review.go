@@ -217,7 +217,7 @@ func (s *Service) again(w http.ResponseWriter, r *http.Request, c *clerk, a *app
 
 // reasonOf returns the reason as one line: a textarea sends line ends.
 func reasonOf(r *http.Request) string {
-	return strings.Join(strings.Fields(r.PostForm.Get(inReason)), " ")
+	return oneLine(r.PostForm.Get(inReason))
 }
 
 func badReason(reason string) (web.Text, bool) {

@@ -46,17 +46,21 @@ func (f *Form) Read(values url.Values) Draft {
 			d.Request.Data[in.Name] = d.value(in, v)
 		}
 	}
-	if f.holder == nil {
-		return d
+	if f.holder != nil {
+		number := d.take(values, *f.holder, "/holder")
+		if f.holder.kind == uscc {
+			d.Request.Holder.USCC = number
+		} else {
+			d.Request.Holder.Resident = number
+		}
 	}
-	number := d.take(values, *f.holder, "/holder")
-	if f.holder.kind == uscc {
-		d.Request.Holder.USCC = number
-	} else {
-		d.Request.Holder.Resident = number
+	for _, in := range f.dates {
+		if in.Name == InFrom {
+			d.Request.NotBefore = d.take(values, in, "/not_before")
+		} else {
+			d.Request.NotAfter = d.take(values, in, "/not_after")
+		}
 	}
-	d.Request.NotBefore = d.take(values, f.dates[0], "/not_before")
-	d.Request.NotAfter = d.take(values, f.dates[1], "/not_after")
 	return d
 }
 

@@ -61,6 +61,23 @@ type Form struct {
 // will be, which follows from who is signed in, and how long it will be valid.
 func (f *Form) ForHolder() *Form { return &Form{Type: f.Type, Inputs: f.Inputs} }
 
+// ForNext returns the form of the next version of a licence: with the data, where they
+// may change, and with the last day, where that is asked for. A nil form has no data.
+func (f *Form) ForNext(data, until bool) *Form {
+	next := &Form{Type: &licenses.Type{}}
+	if f != nil {
+		next.Type = f.Type
+	}
+	if f != nil && data {
+		next.Inputs = f.Inputs
+	}
+	if until {
+		next.dates = []Input{{Name: InUntil, kind: day, Label: web.Text{ZH: "有效期至", EN: "Valid until"},
+			hint: web.Text{ZH: "最后一天；不填则按证照类型的期限延续", EN: "The last day. Left empty: as long as the type says"}}}
+	}
+	return next
+}
+
 // New makes a form of the type's schema: an object of texts, choices, dates,
 // numbers and answers of yes or no. It fails for any other property, and for one
 // that would share its name with an input of the desk's own.
@@ -280,19 +297,23 @@ func (in Input) offer() (kind string, options []web.Option) {
 	}
 }
 
-// Shown is a value of the data as a page shows it.
-func (in Input) Shown(v any) web.Text {
-	s := ""
+// Written is a value of the data as it stands in an input.
+func Written(v any) string {
 	switch v := v.(type) {
 	case string:
-		s = v
+		return v
 	case float64:
-		s = strconv.FormatFloat(v, 'f', -1, 64)
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	case bool:
-		s = strconv.FormatBool(v)
+		return strconv.FormatBool(v)
 	default:
-		s = strings.TrimSpace(fmt.Sprint(v))
+		return strings.TrimSpace(fmt.Sprint(v))
 	}
+}
+
+// Shown is a value of the data as a page shows it.
+func (in Input) Shown(v any) web.Text {
+	s := Written(v)
 	for _, o := range in.options {
 		if o.Value == s {
 			return o.Label
