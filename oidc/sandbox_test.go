@@ -308,6 +308,18 @@ func TestSandboxApart(t *testing.T) {
 			c.exec(t, `UPDATE oidc_grants SET client = $1 WHERE id = $2`, k.client, grant)
 			c.userinfo(t, k.answer, 401)
 			c.refused(t, k.client, refreshForm(k.answer["refresh_token"].(string)), "invalid_grant")
+			c.exec(t, `UPDATE oidc_grants SET client = $1, ended = 0 WHERE id = $2`, payload(t, k.answer["access_token"].(string))["client_id"], grant)
+		}
+		// So are the grants of a client that turns into one of the other kind.
+		c.userinfo(t, fake, 200)
+		c.userinfo(t, real, 200)
+		c.exec(t, `UPDATE oidc_clients SET profile = 'basic' WHERE id = $1`, c.basic)
+		c.exec(t, `UPDATE oidc_clients SET profile = 'sandbox-basic', expires = $1 WHERE id = 'permits'`, db.Micros(c.clock.now.Add(time.Hour)))
+		c.provider = c.replica(t, nil)
+		c.mux = newMux(c.provider)
+		for client, answer := range map[string]map[string]any{c.basic: fake, "permits": real} {
+			c.refused(t, client, refreshForm(answer["refresh_token"].(string)), "invalid_grant")
+			c.userinfo(t, answer, 401)
 		}
 	})
 }
@@ -326,6 +338,9 @@ func TestSandboxSilently(t *testing.T) {
 		}
 		if q := back(t, c.nobody(t).authorize(silent)); q.Get("error") != "login_required" {
 			t.Errorf("another browser: %v", q)
+		}
+		if q := back(t, b.get(c.fapi.address(c.fapi.push(t, url.Values{"prompt": {"none"}})))); q.Get("error") != "login_required" {
+			t.Errorf("another client: %v", q)
 		}
 		c.clock.now = c.clock.now.Add(5 * time.Minute)
 		if q := back(t, b.authorize(merge(url.Values{"max_age": {"60"}}, silent))); q.Get("error") != "login_required" {
@@ -455,6 +470,18 @@ func TestSandboxBounds(t *testing.T) {
 			t.Errorf("one too many: status %d: %s", w.Code, w.Body)
 		}
 		c.exec(t, `UPDATE oidc_sandbox_room SET taken = 5`)
+
+		// Personas are signed in at one client so often and no more, until they are signed out.
+		c.exec(t, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			INSERT INTO oidc_sandbox_sessions (id, client, persona, firm, acr, browser, sid, created, expires)
+			SELECT 'full' || CAST(i AS TEXT), $2, 'citizen', '', '', $3, 'full' || CAST(i AS TEXT), 1, $4 FROM n`,
+			oidc.SandboxSessions, c.basic, []byte("x"), db.Micros(c.clock.now.Add(time.Hour)))
+		busy := c.nobody(t)
+		at, _ := busy.page(busy.authorize(url.Values{"client_id": {c.basic}}))
+		if w := busy.post(at, url.Values{"persona": {"citizen"}, "allow": {"1"}}); w.Code != 503 {
+			t.Errorf("one too many: status %d to %q", w.Code, w.Header().Get("Location"))
+		}
+		c.exec(t, `DELETE FROM oidc_sandbox_sessions WHERE id LIKE 'full%'`)
 
 		// At their end they are unknown at once, and gone with the next sweep.
 		b := c.nobody(t)

@@ -110,7 +110,7 @@ func (s store) readCode(ctx context.Context, w *work, code string) error {
 
 // count fails unless the grant still counts, and ends it.
 func (s store) count(ctx context.Context, w *work) error {
-	if !w.grant.ended.IsZero() || !s.p.o.Now().Before(w.grant.expires) {
+	if !w.grant.ended.IsZero() || !s.p.o.Now().Before(w.grant.expires) || w.client != nil && w.client.Sandbox != w.grant.isPersona() {
 		return fosite.ErrNotFound
 	}
 	reason, err := s.p.check(ctx, w.grant)
