@@ -55,11 +55,25 @@ type logoutClaims struct {
 }
 
 // noteVisit remembers that a grant's client has signed a person in under a session, if
-// it wants to be told of the session's end.
-func noteVisit(ctx context.Context, tx db.Tx, g *grant, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO oidc_visits (session, client, sub, expires)
-		SELECT CAST($1 AS TEXT), id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM oidc_clients WHERE id = $4 AND backchannel_logout_uri <> '' ON CONFLICT DO NOTHING`,
-		g.session, g.sub, db.Micros(now.Add(visitLife)), g.client)
+// it wants to be told of the session's end; others cost no statement. The session is
+// held meanwhile: whoever ends it waits and finds the visit, or was faster, and then it
+// fails with errLost.
+func (w *work) noteVisit(ctx context.Context, tx db.Tx, now time.Time) error {
+	g := w.grant
+	if w.client == nil || w.client.BackchannelLogoutURI == "" {
+		return nil
+	}
+	if w.p.o.Hold != nil {
+		live, err := w.p.o.Hold(ctx, tx, g.session)
+		if err != nil {
+			return err
+		}
+		if !live {
+			return errLost
+		}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO oidc_visits (session, client, sub, expires) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		g.session, g.client, g.sub, db.Micros(now.Add(visitLife)))
 	return err
 }
 

@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json/v2"
 	"errors"
+	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/oidc"
@@ -129,4 +133,56 @@ func TestSendLogoutFails(t *testing.T) {
 	if got, err := c.send(t, "m", []byte(`{"client":"gone","sub":"a","sid":"b"}`), 200, nil); err != nil || got != nil {
 		t.Errorf("a client that is gone: sent %v, %v", got, err)
 	}
+}
+
+// TestBackchannelRace: of a redemption and the end of its session at the same time,
+// either the code is refused or the site is told.
+func TestBackchannelRace(t *testing.T) {
+	eachLogout(t, func(t *testing.T, c *logoutTown) {
+		c.exec(t, `CREATE TABLE test_sessions (id TEXT PRIMARY KEY)`)
+		held := func(ctx context.Context, tx db.Tx, query, session string) (bool, error) {
+			result, err := tx.ExecContext(ctx, query, session)
+			if err != nil {
+				return false, err
+			}
+			n, err := result.RowsAffected()
+			return n == 1, err
+		}
+		c.options.Hold = func(ctx context.Context, tx db.Tx, session string) (bool, error) {
+			return held(ctx, tx, `UPDATE test_sessions SET id = id WHERE id = $1`, session)
+		}
+		c.provider = c.replica(t, nil)
+		c.mux = newMux(c.provider)
+		won := map[int]int{}
+		for i := range 40 {
+			session := fmt.Sprint("race", i)
+			c.exec(t, `INSERT INTO test_sessions (id) VALUES ($1)`, session)
+			code := c.signIn(t, session, c.wang).code(nil)
+			var wg sync.WaitGroup
+			w := httptest.NewRecorder()
+			wg.Go(func() { c.mux.ServeHTTP(w, c.request("permits", codeForm(code).Encode())) })
+			wg.Go(func() {
+				time.Sleep(time.Duration(i%8) * 200 * time.Microsecond) // meets it at different points
+				if err := c.db.Update(t.Context(), func(tx db.Tx) error {
+					if _, err := held(t.Context(), tx, `DELETE FROM test_sessions WHERE id = $1`, session); err != nil {
+						return err
+					}
+					return c.provider.SessionEnded(t.Context(), tx, session)
+				}); err != nil {
+					t.Error(err)
+				}
+				c.sessions.end(session)
+			})
+			wg.Wait()
+			told := len(c.messages(t))
+			if w.Code != 200 && w.Code != 400 || told != map[int]int{200: 1}[w.Code] {
+				t.Errorf("status %d, %d messages: %s", w.Code, told, w.Body)
+			}
+			won[w.Code]++
+		}
+		t.Logf("redeemed %d, refused %d", won[200], won[400])
+		if n := c.count(t, "oidc_visits"); n != 0 {
+			t.Errorf("%d visits are left of sessions that have ended", n)
+		}
+	})
 }

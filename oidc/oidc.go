@@ -141,6 +141,11 @@ type Options struct {
 	Firms    Firms
 	Sessions Sessions
 
+	// Hold reports whether a session is in force and, if it is, keeps it so until tx
+	// ends, so that whoever ends it then finds what tx has written. Nil: sites of a
+	// session that ends in the moment of a redemption may not be told.
+	Hold func(ctx context.Context, tx db.Tx, session string) (live bool, err error)
+
 	// SignOut ends a session; nil: clients cannot ask for that. Queue keeps messages
 	// that SendLogout is to send, in the transaction; nil: sites are not told.
 	SignOut func(ctx context.Context, session string) error

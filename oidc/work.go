@@ -132,7 +132,7 @@ func (w *work) redeemCode(ctx context.Context, tx db.Tx, now time.Time) error {
 	if err := w.insertRefresh(ctx, tx, 0, now); err != nil {
 		return err
 	}
-	if err := noteVisit(ctx, tx, g, now); err != nil {
+	if err := w.noteVisit(ctx, tx, now); err != nil {
 		return err
 	}
 	if g.isPersona() {

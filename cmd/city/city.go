@@ -275,7 +275,7 @@ func (c *City) openSignIn(o Options) (err error) {
 		return err
 	}
 	c.OIDC, err = oidc.New(oidc.Options{DB: c.DB, Keys: c.Ring, Agencies: c.Registry, Issuer: c.Issuer, KeyOwner: owner, MakeKeys: c.makeTokenKeys, Scopes: scopes,
-		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, SignOut: c.Login.SignOut, Queue: c.queueLogouts,
+		Site: c.Site, People: c.Registry, Firms: c.Registry, Sessions: c.Login, Hold: c.Login.HoldSession, SignOut: c.Login.SignOut, Queue: c.queueLogouts,
 		Assurance: c.Login, NumberACR: login.ACRVerified, Fetcher: fetcher{c.Egress}, Sandbox: o.Sandbox, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	return err
 }

@@ -217,6 +217,18 @@ func (s *Service) Live(ctx context.Context, session string) (bool, error) {
 	return found != nil, nil
 }
 
+// HoldSession reports, in the caller's transaction, whether the session is in force,
+// and keeps it so until the transaction ends: who ends it meanwhile waits.
+func (s *Service) HoldSession(ctx context.Context, tx db.Tx, session string) (live bool, err error) {
+	now := s.o.Now()
+	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET seen = seen WHERE id = $1 AND expires > $2 AND seen > $3`,
+		session, db.Micros(now), db.Micros(now.Add(-idle))))
+	if err != nil {
+		return false, fmt.Errorf("hold session: %w", err)
+	}
+	return n == 1, nil
+}
+
 // findSessionQuery finds a session in force by one of its columns.
 const findSessionQuery = `SELECT id, person, acr, amr, auth_time, seen, firm, firm_name, chosen FROM login_sessions
 	WHERE %s = $1 AND expires > $2 AND seen > $3`

@@ -3,6 +3,7 @@ package login_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
@@ -275,4 +277,48 @@ func TestRun(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestHoldSession: what is held is in force, and its end waits for whoever holds it.
+func TestHoldSession(t *testing.T) {
+	each(t, func(t *testing.T, c *city) {
+		p, b := c.citizen(t, "wang"), c.client(t)
+		want(t, b.signIn(p, c.code(p, 0)), 303)
+		session := c.identity(t, b).Session
+		hold := func(session string) (live bool) {
+			check(t, c.db.Update(t.Context(), func(tx db.Tx) (err error) {
+				live, err = c.service.HoldSession(t.Context(), tx, session)
+				return err
+			}))
+			return live
+		}
+		if !hold(session) || hold("nobody's") || hold("") {
+			t.Error("a session that is none, or none that is one")
+		}
+		ended := make(chan error, 1)
+		check(t, c.db.Update(t.Context(), func(tx db.Tx) error {
+			live, err := c.service.HoldSession(t.Context(), tx, session)
+			if err != nil || !live {
+				return fmt.Errorf("held %t: %w", live, err)
+			}
+			go func() { ended <- c.service.SignOut(t.Context(), session) }()
+			select {
+			case err := <-ended:
+				t.Errorf("ended while it was held: %v", err)
+			case <-time.After(200 * time.Millisecond):
+			}
+			return nil
+		}))
+		check(t, <-ended)
+		if hold(session) {
+			t.Error("held after its end")
+		}
+		c.clock.add(time.Minute)
+		want(t, b.signIn(p, c.code(p, 0)), 303)
+		session = c.identity(t, b).Session
+		c.clock.add(30 * time.Minute)
+		if hold(session) {
+			t.Error("held, and it is idle for too long")
+		}
+	})
 }
