@@ -100,8 +100,8 @@ func (b tab) signOut(issuer string) {
 }
 
 // TestPasskeyAndSingleSignOn is one citizen: signed in at one agency with password
-// and code, a passkey enrolled, signed out, signed in at another agency with the
-// passkey, and back at the first one without being asked for anything.
+// and code, a passkey enrolled, signed out (of the first agency too), signed in at
+// another agency with the passkey, and back at the first one without being asked.
 func TestPasskeyAndSingleSignOn(t *testing.T) {
 	s := demo(t, filepath.Join(t.TempDir(), "city"), anyPort...)
 	b := tab{t, testkit.Browser(t)}
@@ -136,9 +136,17 @@ func TestPasskeyAndSingleSignOn(t *testing.T) {
 		t.Errorf("two agencies know the citizen as %q and %q: they could compare notes", subject, other)
 	}
 
-	b.open(first.URL + "/")
-	b.press("signout")
-	b.see("button[name=signin]")
+	// The city's session ended, and the first agency has been told of it.
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		b.open(first.URL + "/")
+		b.see("button[name=signin], button[name=signout]")
+		if b.text(`!!document.querySelector("button[name=signin]")`) == "true" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the first agency was not told that the session ended")
+		}
+	}
 	b.press("signin")
 	b.see("#signed-in")
 	if again := b.text(`document.querySelector("#signed-in").dataset.sub`); again != subject {
