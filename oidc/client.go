@@ -67,7 +67,7 @@ type Client struct {
 	JWKSURI    string         `json:"jwks_uri,omitzero"`                   // the https address where they are
 	DPoP       bool           `json:"dpop_bound_access_tokens,omitzero"`   // every token is bound to a key (RFC 9449); always for ProfileFAPI2
 
-	IDTokenAlg       string `json:"id_token_signed_response_alg,omitzero"`    // ES256, the default, or EdDSA
+	IDTokenAlg       string `json:"id_token_signed_response_alg,omitzero"`    // ES256, the default, EdDSA or, for ProfileBasic alone, RS256
 	IDTokenKeyAlg    string `json:"id_token_encrypted_response_alg,omitzero"` // "" leaves ID tokens in the clear
 	IDTokenEnc       string `json:"id_token_encrypted_response_enc,omitzero"`
 	UserinfoKeyAlg   string `json:"userinfo_encrypted_response_alg,omitzero"` // "" leaves userinfo in the clear

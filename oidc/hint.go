@@ -32,7 +32,7 @@ func (p *Provider) verify(ctx context.Context, token, kind string) ([]byte, erro
 	}
 	algs := []jose.SignatureAlgorithm{jose.ES256}
 	if kind == idTokenType {
-		algs = append(algs, jose.EdDSA)
+		algs = tokenAlgs
 	}
 	signature, kid, err := parseToken(token, kind, algs...)
 	if err != nil {

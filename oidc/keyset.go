@@ -6,12 +6,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json/v2"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,12 +72,15 @@ func (p *Provider) loadKeys(ctx context.Context) (*keyset, error) {
 	}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, key := range list {
-		if key.Owner != p.o.KeyOwner && key.Owner != EdDSAOwner(p.o.KeyOwner) {
+		if !slices.ContainsFunc(tokenAlgs, func(a jose.SignatureAlgorithm) bool { return key.Owner == KeyOwnerFor(p.o.KeyOwner, string(a)) }) {
 			continue
 		}
 		alg, err := algOf(key.Public)
 		if err != nil {
 			return nil, err
+		}
+		if key.Owner != KeyOwnerFor(p.o.KeyOwner, string(alg)) {
+			return nil, fmt.Errorf("the token key %s is for %s and not its owner's", key.ID, alg)
 		}
 		k.byID[key.ID] = key.Public
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key.Public, KeyID: key.ID, Algorithm: string(alg), Use: "sig"})
@@ -87,9 +93,18 @@ func (p *Provider) loadKeys(ctx context.Context) (*keyset, error) {
 	return k, nil
 }
 
-// EdDSAOwner returns the owner of the keys that sign with EdDSA for clients that want
-// that, beside an owner of keys for ES256.
-func EdDSAOwner(owner string) string { return owner + "-eddsa" }
+// tokenAlgs are what tokens are signed with: ES256, and for clients that want another
+// ID token, EdDSA or, for those of the profile basic alone, RS256.
+var tokenAlgs = []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256}
+
+// KeyOwnerFor returns the owner of the keys that sign with alg, a name of RFC 7518, beside an owner of keys
+// for ES256.
+func KeyOwnerFor(owner, alg string) string {
+	if alg == string(jose.ES256) {
+		return owner
+	}
+	return owner + "-" + strings.ToLower(alg)
+}
 
 // algOf returns what a token key signs with.
 func algOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
@@ -100,17 +115,19 @@ func algOf(public crypto.PublicKey) (jose.SignatureAlgorithm, error) {
 		}
 	case ed25519.PublicKey:
 		return jose.EdDSA, nil
+	case *rsa.PublicKey:
+		return jose.RS256, nil
 	}
-	return "", errors.New("a token key is neither on P-256 nor on Ed25519")
+	return "", errors.New("a token key is neither on P-256 nor on Ed25519, nor of RSA")
 }
 
 // needKeys makes sure that somebody's tokens can be signed with alg. It fails with kind
 // Invalid where there are no keys for it and none can be made.
 func (p *Provider) needKeys(ctx context.Context, alg, actor string) error {
-	if alg != string(jose.EdDSA) {
+	if alg == "" || alg == string(jose.ES256) {
 		return nil
 	}
-	owner := EdDSAOwner(p.o.KeyOwner)
+	owner := KeyOwnerFor(p.o.KeyOwner, alg)
 	if _, _, err := p.o.Keys.Active(ctx, keys.PurposeToken, owner); err == nil {
 		return nil
 	}

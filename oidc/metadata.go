@@ -73,7 +73,7 @@ func (p *Provider) newMetadata() ([]byte, error) {
 		m.Scopes = slices.Concat(peopleScopes, o.Scopes)
 		m.ResponseTypes, m.ResponseModes = []string{responseCode}, []string{"query"}
 		m.GrantTypes, m.RevocationAuth = []string{grantCode, grantRefresh, grantClientCredentials}, methods
-		m.SubjectTypes, m.IDTokenAlgs = []string{"pairwise"}, []string{string(jose.ES256), string(jose.EdDSA)}
+		m.SubjectTypes, m.IDTokenAlgs = []string{"pairwise"}, []string{string(jose.ES256), string(jose.EdDSA), string(jose.RS256)}
 		m.Claims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
 			"name", "firm_uscc", "firm_name", "document_kind", "document_number"}
 		m.ClaimTypes, m.Challenges = []string{"normal"}, []string{methodS256}

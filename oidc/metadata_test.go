@@ -32,7 +32,7 @@ func TestMetadata(t *testing.T) {
 		"id_token_encryption_enc_values_supported": encs, "userinfo_encryption_enc_values_supported": encs,
 		"acr_values_supported":                           []any{"urn:signet:acr:declared", "urn:signet:acr:verified", acr},
 		"subject_types_supported":                        []any{"pairwise"},
-		"id_token_signing_alg_values_supported":          []any{"ES256", "EdDSA"},
+		"id_token_signing_alg_values_supported":          []any{"ES256", "EdDSA", "RS256"},
 		"claim_types_supported":                          []any{"normal"},
 		"code_challenge_methods_supported":               []any{"S256"},
 		"prompt_values_supported":                        []any{"none", "login", "consent"},

@@ -130,9 +130,9 @@ type Options struct {
 	Keys     Keys
 	Agencies Agencies
 	Issuer   string // https://HOST[:PORT], or http:// on a loopback host
-	KeyOwner string // whose keys of purpose "token" sign, with ES256; see EdDSAOwner
+	KeyOwner string // whose keys of purpose "token" sign, with ES256; see KeyOwnerFor
 
-	// MakeKeys makes keys of purpose "token" for EdDSAOwner(KeyOwner) when the first
+	// MakeKeys makes keys of purpose "token" for KeyOwnerFor(KeyOwner, …) when the first
 	// client wants them; nil: there are those that there are.
 	MakeKeys func(ctx context.Context, owner, actor string) error
 

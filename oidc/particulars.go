@@ -127,7 +127,8 @@ func (p *Provider) checkSite(bad *problems, c Client) {
 	bad.add(c.BackchannelLogoutSessionRequired && c.BackchannelLogoutURI == "", "/backchannel_logout_session_required", "needs a backchannel_logout_uri")
 	bad.add(c.SectorIdentifier != "" && !isHost(c.SectorIdentifier), "/sector_identifier", "must be a host name in lowercase")
 	bad.add(c.DefaultACR != "" && !slices.Contains(p.levels(), c.DefaultACR), "/default_acr", "must be one of acr_values_supported")
-	bad.add(c.IDTokenAlg != string(jose.ES256) && c.IDTokenAlg != string(jose.EdDSA), "/id_token_signed_response_alg", "must be ES256 or EdDSA")
+	bad.add(!slices.Contains(tokenAlgs, jose.SignatureAlgorithm(c.IDTokenAlg)), "/id_token_signed_response_alg", "must be ES256, EdDSA or, for clients of the profile basic, RS256")
+	bad.add(c.IDTokenAlg == string(jose.RS256) && c.Profile != ProfileBasic, "/id_token_signed_response_alg", "may be RS256 for clients of the profile basic alone")
 	bad.encryption("id_token", c.IDTokenKeyAlg, c.IDTokenEnc, c)
 	bad.encryption("userinfo", c.UserinfoKeyAlg, c.UserinfoEnc, c)
 }

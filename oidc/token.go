@@ -159,11 +159,7 @@ func (p *Provider) signToken(ctx context.Context, c *client, scopes []string, jk
 
 // sign makes a JWT of claims with the active key for alg.
 func (p *Provider) sign(ctx context.Context, alg jose.SignatureAlgorithm, kind string, claims any) (string, error) {
-	owner := p.o.KeyOwner
-	if alg == jose.EdDSA {
-		owner = EdDSAOwner(owner)
-	}
-	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, owner)
+	key, signer, err := p.o.Keys.Active(ctx, keys.PurposeToken, KeyOwnerFor(p.o.KeyOwner, string(alg)))
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}

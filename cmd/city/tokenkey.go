@@ -9,11 +9,13 @@ import (
 )
 
 // tokenSpec describes the next token key of an owner. The city's own are for ES256; those
-// for clients that want EdDSA are kept in the file backend, as no token has Ed25519.
+// for clients that want EdDSA or RS256 are kept in the file backend.
 func (c *City) tokenSpec(of, actor string) keys.Spec {
 	s := keys.Spec{Purpose: keys.PurposeToken, Owner: of, Alg: keys.ES256, Backend: c.backend, Actor: actor}
-	if of == oidc.EdDSAOwner(owner) {
-		s.Alg, s.Backend = keys.Ed25519, keys.BackendFile
+	for alg, name := range map[string]string{"EdDSA": keys.Ed25519, "RS256": keys.RS256} {
+		if of == oidc.KeyOwnerFor(owner, alg) {
+			s.Alg, s.Backend = name, keys.BackendFile
+		}
 	}
 	return s
 }

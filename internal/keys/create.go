@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
@@ -92,6 +93,8 @@ func generateFile(alg string) (crypto.Signer, error) {
 	case Ed25519:
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
+	case RS256:
+		return rsa.GenerateKey(rand.Reader, rsaBits)
 	}
 	return nil, errors.New("unknown algorithm")
 }

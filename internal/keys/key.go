@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,11 @@ const (
 	ES256   = "ES256"   // ECDSA on P-256
 	ES384   = "ES384"   // ECDSA on P-384
 	Ed25519 = "Ed25519" // RFC 8032, in files only
+	RS256   = "RS256"   // RSASSA-PKCS1-v1_5 with SHA-256, 3072 bits; in files, for tokens only
 )
+
+// rsaBits is the size of RSA keys.
+const rsaBits = 3072
 
 // The backends that can hold a private key.
 const (
@@ -102,7 +107,8 @@ func (s Spec) check() error {
 	}
 	add(!slices.Contains(purposes, s.Purpose), "purpose", "want one of "+strings.Join(purposes, ", "))
 	add(!isName(s.Owner), "owner", "want 1 to 64 of a-z 0-9 . _ - :")
-	add(s.Alg != ES256 && s.Alg != ES384 && s.Alg != Ed25519, "alg", "want ES256, ES384 or Ed25519")
+	add(s.Alg != ES256 && s.Alg != ES384 && s.Alg != Ed25519 && s.Alg != RS256, "alg", "want ES256, ES384, Ed25519 or RS256")
+	add(s.Alg == RS256 && (s.Purpose != PurposeToken || s.Backend != BackendFile), "alg", "RS256 is for tokens of older sites, in the file backend")
 	add(s.Backend != BackendFile && s.Backend != BackendPKCS11, "backend", "want file or pkcs11")
 	add(s.Alg == Ed25519 && s.Backend == BackendPKCS11, "alg", "Ed25519 is not to be had through PKCS#11: choose ES256 or ES384, or the file backend")
 	add(s.Purpose == PurposeLog && s.Alg != Ed25519, "alg", "checkpoints of the log are signed with Ed25519")
@@ -154,6 +160,10 @@ func algOf(public crypto.PublicKey) (string, error) {
 		}
 	case ed25519.PublicKey:
 		return Ed25519, nil
+	case *rsa.PublicKey:
+		if k.N.BitLen() == rsaBits {
+			return RS256, nil
+		}
 	}
 	return "", fmt.Errorf("public key of type %T has no algorithm here", public)
 }

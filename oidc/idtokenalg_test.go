@@ -94,3 +94,54 @@ func TestEdDSA(t *testing.T) {
 		}
 	})
 }
+
+// TestRS256: a client of the profile basic may want RS256, no other may, and its ID
+// tokens alone are signed so.
+func TestRS256(t *testing.T) {
+	eachTown(t, func(t *testing.T, c *town) {
+		c.options.MakeKeys = func(ctx context.Context, of, by string) error {
+			key, err := c.ring.Create(ctx, keys.Spec{Purpose: keys.PurposeToken, Owner: of, Alg: keys.RS256, Backend: "file", Actor: by})
+			check(t, err)
+			check(t, c.ring.Move(ctx, key.ID, keys.Published, by, "test"))
+			_, _, err = c.ring.Promote(ctx, keys.PurposeToken, of, by)
+			return err
+		}
+		c.provider = c.replica(t, nil)
+		c.mux = newMux(c.provider)
+		client := oidc.Client{ID: "older", Name: "x", Agency: "donghu-amr", Scopes: []string{"openid", "profile"}, Profile: oidc.ProfileFAPI2,
+			RedirectURIs: []string{callback}, IDTokenAlg: "RS256"}
+		_, _, err := c.provider.AddClient(t.Context(), actor, client)
+		if p := fault.Problems(err); !slices.ContainsFunc(p, func(p fault.Problem) bool { return p.Path == "/id_token_signed_response_alg" }) {
+			t.Fatalf("for fapi2: %v", err)
+		}
+		client.Profile = oidc.ProfileBasic
+		c.add(t, client)
+		b := c.signIn(t, "s1", c.wang)
+		answer := c.redeem(t, "older", codeForm(b.code(url.Values{"client_id": {"older"}})), 200)
+		id, access := answer["id_token"].(string), answer["access_token"].(string)
+		if !strings.Contains(header(t, id), `"RS256"`) || !strings.Contains(header(t, access), `"ES256"`) {
+			t.Errorf("headers %s and %s", header(t, id), header(t, access))
+		}
+		var set jose.JSONWebKeySet
+		check(t, json.Unmarshal(c.do(httptest.NewRequest("GET", "/oidc/jwks", nil)).Body.Bytes(), &set))
+		s, err := jose.ParseSignedCompact(id, []jose.SignatureAlgorithm{jose.RS256})
+		check(t, err)
+		key := set.Key(s.Signatures[0].Protected.KeyID)
+		if len(key) != 1 || key[0].Algorithm != "RS256" {
+			t.Fatalf("keys %v", key)
+		}
+		_, err = s.Verify(key[0].Key)
+		check(t, err)
+		if !back(t, b.authorize(url.Values{"client_id": {"older"}, "id_token_hint": {id}, "prompt": {"none"}})).Has("code") {
+			t.Error("its own ID token is no hint")
+		}
+		_, signer, err := c.ring.Active(t.Context(), keys.PurposeToken, owner+"-rs256")
+		check(t, err)
+		now := c.clock.now.Unix()
+		forged := signAs(t, jose.RS256, cryptosigner.Opaque(signer), map[jose.HeaderKey]any{"typ": "at+jwt", "kid": s.Signatures[0].Protected.KeyID},
+			map[string]any{"iss": issuer, "aud": issuer, "sub": "console", "client_id": "console", "scope": "clients", "iat": now, "exp": now + 60, "jti": "x"})
+		if _, err := c.provider.CheckToken(t.Context(), forged); fault.KindOf(err) != fault.Denied {
+			t.Errorf("an access token with RS256: %v", err)
+		}
+	})
+}
