@@ -52,6 +52,7 @@ type Type struct {
 	Years        int        `yaml:"years"`         // validity when the request names no end
 	RenewDays    int        `yaml:"renew_days"`    // how long before its end a licence may be renewed; 0 means 90
 	Reprint      bool       `yaml:"reprint"`       // whether one that was lost is printed once more
+	Apply        bool       `yaml:"apply"`         // whether its holder may apply for it in the wallet
 	StatusHours  int        `yaml:"status_hours"`  // oldest status that a verifier may rely on
 	Schema       any        `yaml:"schema"`        // JSON Schema 2020-12 of the data
 	Fields       []Field    `yaml:"fields"`        // which data travel in the permit

@@ -172,6 +172,10 @@ var eventWords = map[string]web.Text{
 	"certificate.request.reject":   {ZH: "拒绝证书申请", EN: "Certificate request rejected"},
 	"certificate.request.submit":   {ZH: "提交证书申请", EN: "Certificate requested"},
 	"certificate.request.withdraw": {ZH: "撤回证书申请", EN: "Certificate request withdrawn"},
+
+	"license.application.answer":   {ZH: "申请人答复", EN: "Applicant answered"},
+	"license.application.ask":      {ZH: "向申请人提问", EN: "Applicant asked"},
+	"license.application.withdraw": {ZH: "证照申请撤回", EN: "Application withdrawn"},
 }
 
 // eventWord returns what an event of that kind is called.

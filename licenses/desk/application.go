@@ -79,7 +79,8 @@ type claim struct {
 	agency, person, key string
 	request             licenses.Request
 	body                []byte
-	hashes              [][]byte // of agency and body; the one to write first
+	hashes              [][]byte            // of agency and body; the one to write first
+	by                  *licenses.Applicant // nil for a clerk
 }
 
 // prepare encodes the request and the keyed hashes, one for each generation of the
@@ -148,6 +149,9 @@ func (s *Service) submit(ctx context.Context, c *claim) (id string, fresh bool, 
 		}
 		if !fresh {
 			id, err = s.earlier(ctx, tx, c)
+			return err
+		}
+		if err := c.applied(ctx, tx, made); err != nil {
 			return err
 		}
 		return record(ctx, tx, eventSubmit, "person:"+c.person, made, map[string]any{"agency": c.agency, "type": c.request.Type})

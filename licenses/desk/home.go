@@ -30,6 +30,7 @@ type row struct {
 	Type    web.Text
 	Holder  string // name
 	By      string // submitter
+	Online  bool   // its holder sent it
 	At      time.Time
 	Tag     tag
 }
@@ -99,6 +100,10 @@ func (s *Service) applicationRows(ctx context.Context, c *clerk, list []*applica
 	if err != nil {
 		return nil, err
 	}
+	fromHolder, err := s.asked(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	people := s.names()
 	rows := make([]row, len(list))
 	for i, a := range list {
@@ -106,8 +111,9 @@ func (s *Service) applicationRows(ctx context.Context, c *clerk, list []*applica
 		if err != nil {
 			return nil, err
 		}
+		_, online := fromHolder[a.ID]
 		rows[i] = row{Address: c.at("/desk/applications/" + a.ID), Type: s.typeName(a.Request.Type), Holder: holders[holderOf(a.Request.Holder)],
-			By: by, At: a.Created, Tag: a.State.tag()}
+			By: by, Online: online, At: a.Created, Tag: a.State.tag()}
 	}
 	return rows, nil
 }

@@ -157,6 +157,15 @@ func (g *gallery) applications() {
 			p.Tag, p.Decider, p.Again = failed.tag(), "宋晚晴", "/desk/food-business/new"
 			p.Why = s.why(&application{Request: a.Request, Note: note{Problems: []trouble{{"/holder/uscc", "没有登记：查无此企业", "is not registered"}, {"", "签发条件已不具备。", "What the licence needs is no longer there."}}}})
 		},
+		"thread": func(p *applicationPage) {
+			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Thread = &thread{Messages: []licenses.Message{{Text: "请说明面积。", At: g.at}, {FromHolder: true, Text: "八十平方米。", At: g.at}}, Asked: true, Form: askForm(someKey), Self: p.Self}
+		},
+		"thread-wrong": func(p *applicationPage) {
+			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Thread = &thread{Form: askForm(someKey), Self: p.Self}
+			p.Thread.Form.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
+		},
 		"late": func(p *applicationPage) {
 			p.Tag, p.Decider, p.Notice = rejected.tag(), "罗景行", &web.Text{ZH: "该申请已经处理，您的操作没有生效。", EN: "This application has been dealt with already."}
 		},

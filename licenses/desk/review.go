@@ -41,6 +41,7 @@ type applicationPage struct {
 	Review    *web.Form
 	Done      string // what the visitor has just done
 	Notice    *web.Text
+	Thread    *thread // of an application that its holder sent
 }
 
 func (s *Service) getApplication(w http.ResponseWriter, r *http.Request, c *clerk, id string) error {
@@ -68,6 +69,9 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 		Decided: a.Decided, Reason: a.Note.Reason, Own: a.Submitter == c.person, Self: c.at("/desk/applications/" + a.ID)}
 	people, err := s.holders(ctx, []*application{a})
 	if err != nil {
+		return nil, err
+	}
+	if data.Thread, err = s.thread(ctx, c, a); err != nil {
 		return nil, err
 	}
 	data.Lines = s.lines(a, people[holderOf(a.Request.Holder)])
@@ -142,6 +146,9 @@ func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *cle
 	a, err := s.application(r.Context(), c, id)
 	if err != nil {
 		return err
+	}
+	if r.PostForm.Has(inAsk) {
+		return s.postAsk(w, r, c, a)
 	}
 	to, why := approved, note{}
 	switch approve, reject := r.PostForm.Has("approve"), r.PostForm.Has("reject"); {

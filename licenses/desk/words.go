@@ -23,6 +23,7 @@ var stateTags = []struct {
 	{issued, tag{web.Text{ZH: "已签发", EN: "Issued"}, "good"}},
 	{rejected, tag{web.Text{ZH: "已退回", EN: "Rejected"}, "bad"}},
 	{failed, tag{web.Text{ZH: "未能签发", EN: "Not issued"}, "bad"}},
+	{withdrawn, tag{web.Text{ZH: "已撤回", EN: "Withdrawn"}, ""}},
 }
 
 func (s state) tag() tag {

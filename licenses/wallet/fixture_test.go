@@ -50,6 +50,7 @@ type city struct {
 	reg      *registry.Registry
 	ring     *keys.Ring
 	mux      *http.ServeMux
+	desk     *counter
 	lin      registry.Person // legal representative of the firm, and a teacher
 	zhou     registry.Person // holds nothing
 	now      time.Time
@@ -58,7 +59,7 @@ type city struct {
 // newCity makes the city. Its clock stands until a test moves it.
 func newCity(t testing.TB, d *db.DB) *city {
 	t.Helper()
-	c := &city{t: t, mux: http.NewServeMux(), now: time.Now().Truncate(time.Second)}
+	c := &city{t: t, mux: http.NewServeMux(), desk: &counter{}, now: time.Now().Truncate(time.Second)}
 	clock := func() time.Time { return c.now }
 	kek, err := keys.NewKEK(filepath.Join(t.TempDir(), "kek"))
 	c.must(err)
@@ -76,7 +77,7 @@ func newCity(t testing.TB, d *db.DB) *city {
 	c.must(err)
 	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城政务", EN: "Jiangcheng"}, Identify: identify, Logger: testkit.Logger(t)})
 	c.must(err)
-	s, err := wallet.New(wallet.Options{Licenses: c.licenses, Registry: c.reg, Site: site, Now: clock, Logger: testkit.Logger(t)})
+	s, err := wallet.New(wallet.Options{Licenses: c.licenses, Registry: c.reg, Applications: c.desk, Site: site, Now: clock, Logger: testkit.Logger(t)})
 	c.must(err)
 	s.Mount(c.mux)
 	site.Mount(c.mux)

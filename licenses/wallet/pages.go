@@ -19,6 +19,7 @@ type walletData struct {
 	Holder  holder
 	Permits []permit
 	Switch  *web.Field // of the form that chooses whom to act for; nil if there is no choice
+	Apply   bool       // there is somewhere to apply
 }
 
 func (s *Service) getWallet(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
@@ -30,11 +31,11 @@ func (s *Service) getWallet(w http.ResponseWriter, r *http.Request, id *web.Iden
 	if err != nil {
 		return err
 	}
-	return s.pages.Render(w, r, walletPage(h, list))
+	return s.pages.Render(w, r, walletPage(h, list, s.o.Applications != nil))
 }
 
-func walletPage(h holder, list []permit) web.Page {
-	return web.Page{Template: "wallet", Title: title, Data: walletData{h, list, choice(h)}}
+func walletPage(h holder, list []permit, apply bool) web.Page {
+	return web.Page{Template: "wallet", Title: title, Data: walletData{h, list, choice(h), apply && !h.Lost}}
 }
 
 // choice returns the field that asks whom the person acts for: radio buttons where

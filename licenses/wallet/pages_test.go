@@ -69,12 +69,12 @@ func TestPages(t *testing.T) {
 	}
 	all := []permit{sample(t, true, inForce), sample(t, true, notYet), sample(t, true, suspended), sample(t, true, signing), sample(t, true, expired), sample(t, true, revoked)}
 	fixtures := []testkit.Fixture{
-		{Name: "own", Identity: lin, Page: walletPage(own, []permit{sample(t, false, inForce)})},
-		{Name: "own-empty", Identity: &web.Identity{Name: "韩砚舟"}, Page: walletPage(alone, nil)},
-		{Name: "own-empty-with-firms", Identity: lin, Page: walletPage(own, nil)},
-		{Name: "firm", Identity: forFirm, Page: walletPage(firm, all)},
-		{Name: "firm-empty", Identity: forFirm, Page: walletPage(many, nil)},
-		{Name: "firm-lost", Identity: forFirm, Page: walletPage(lost, nil)},
+		{Name: "own", Identity: lin, Page: walletPage(own, []permit{sample(t, false, inForce)}, true)},
+		{Name: "own-empty", Identity: &web.Identity{Name: "韩砚舟"}, Page: walletPage(alone, nil, true)},
+		{Name: "own-empty-with-firms", Identity: lin, Page: walletPage(own, nil, true)},
+		{Name: "firm", Identity: forFirm, Page: walletPage(firm, all, true)},
+		{Name: "firm-empty", Identity: forFirm, Page: walletPage(many, nil, true)},
+		{Name: "firm-lost", Identity: forFirm, Page: walletPage(lost, nil, true)},
 	}
 	add := func(name string, id *web.Identity, h holder, p permit, page func(permit, holder) (web.Page, error)) {
 		drawn, err := page(p, h)
@@ -89,6 +89,7 @@ func TestPages(t *testing.T) {
 	}
 	add("show", forFirm, firm, sample(t, true, inForce), showPage)
 	add("show-suspended", forFirm, firm, sample(t, true, suspended), showPage)
+	fixtures = append(fixtures, applyFixtures(t, own, firm)...)
 	testkit.CheckPages(t, site, pages, fixtures)
 }
 

@@ -1,6 +1,9 @@
 // Package wallet is /wallet: people, and firms through those who act for them,
 // see their permits and show them as QR codes.
 //
+// At /wallet/apply they apply for more, answer what the agency asks, and see where
+// their applications stand.
+//
 // It owns no state. Whom a page is about follows from who is signed in: the
 // person, or the firm that they act for, and whether they may act for it is asked
 // of the registry at every request, so that a withdrawn delegation shows nothing.
@@ -43,8 +46,10 @@ type Options struct {
 	Licenses Licenses
 	Registry Registry
 	Site     *web.Site
-	Now      func() time.Time // nil means time.Now
-	Logger   *slog.Logger     // nil discards
+	// Applications is where holders apply; nil for a wallet without that.
+	Applications Applications
+	Now          func() time.Time // nil means time.Now
+	Logger       *slog.Logger     // nil discards
 }
 
 // Service is the wallet, safe for concurrent use.
@@ -81,6 +86,9 @@ func (s *Service) Mount(mux *http.ServeMux) {
 		"GET /wallet/{id}/qr.png": s.getPNG,
 	} {
 		mux.Handle(pattern, s.pages.SignedIn(serve))
+	}
+	if s.o.Applications != nil {
+		s.mountApply(mux)
 	}
 }
 

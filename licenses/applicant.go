@@ -1,0 +1,47 @@
+package licenses
+
+import (
+	"time"
+
+	"github.com/signet-city/signet/internal/web"
+)
+
+// Applicant is who applies for a licence that they, or the firm that they act for,
+// will hold.
+type Applicant struct {
+	Person string // who is signed in: id in the registry
+	Kind   string // of the holder: HolderFirm or HolderPerson
+	Holder string // USCC of a firm, id of a person
+}
+
+// Claim is what a holder applies for.
+type Claim struct {
+	Type   string
+	Agency string // that is asked to issue it
+	Key    string // of the form: sent twice, it makes one application
+	Data   map[string]any
+	Wrong  bool // the form has problems already: the claim is only checked
+}
+
+// Applied is an application as its holder sees it.
+type Applied struct {
+	ID       string
+	Type     string
+	Agency   string
+	State    string // submitted, approved, issued, rejected, failed, withdrawn, or a step of the agency's
+	Data     map[string]any
+	Created  time.Time
+	Decided  time.Time  // zero while it waits
+	Reason   string     // of a rejection
+	Why      []web.Text // it was not issued
+	License  string     // id, "" until it is issued
+	Asked    bool       // the agency waits for an answer
+	Messages []Message  // in order; nil in a list
+}
+
+// Message is one of those that a holder and an agency write to each other.
+type Message struct {
+	FromHolder bool
+	Text       string
+	At         time.Time
+}

@@ -1,0 +1,71 @@
+package wallet
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
+)
+
+const fixtureKey = "06dnpmc3ehxcjn3h0gk7kkxv1r"
+
+// applyFixtures are the pages of applying in each of their states.
+func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
+	t.Helper()
+	types, err := licenses.ShippedTypes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	offices := []registry.Agency{{ID: "donghu-amr", NameZH: "江城市东湖区市场监督管理局", NameEN: "Donghu Market Regulation"}, {ID: "xishan-amr", NameZH: "江城市西山区市场监督管理局", NameEN: "Xishan Market Regulation"}}
+	add := func(name string, page web.Page) {
+		list = append(list, testkit.Fixture{Name: name, Identity: lin, Page: page})
+	}
+	var offers []offer
+	for _, typ := range types {
+		if !typ.Apply {
+			continue
+		}
+		offers = append(offers, offer{typ.ID, web.Text(typ.Names)})
+		whole, err := form.New(typ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := whole.ForHolder()
+		add("claim-"+typ.ID, claimPage(own, f, claimForm(f.Fields(form.Draft{}, nil), offices, "", fixtureKey)))
+		wrong := claimForm(f.Fields(f.Read(url.Values{"trade_name": {"a\u202e"}}), []licenses.Problem{{Path: "/data/" + f.Inputs[0].Name, Text: web.Text{ZH: "为必填项", EN: "is missing"}}}), offices[:1], "", fixtureKey)
+		wrong.Blame(form.InAgency, web.Text{ZH: "请选择发证机关", EN: "Choose an agency"})
+		add("claim-"+typ.ID+"-wrong", claimPage(firm, f, wrong))
+		add("claim-"+typ.ID+"-nobody", claimPage(own, f, claimForm(f.Fields(form.Draft{}, nil), nil, "", fixtureKey)))
+	}
+	if len(offers) != 4 {
+		t.Errorf("%d types can be applied for, want 4", len(offers))
+	}
+	var rows []sent
+	for state, st := range standing {
+		a := sent{Applied: licenses.Applied{ID: fixtureKey, State: state, Created: drawnAt, Asked: state == "submitted"}, Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"},
+			Office: web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, Tag: st.tag, Word: st.word, Says: st.says, Waits: state == "submitted",
+			Fields: []field{{web.Text{ZH: "任教学科", EN: "Subject"}, web.Text{ZH: "语文", EN: "语文"}}}}
+		a.Messages = []licenses.Message{{Text: "请说明认定机关。", At: drawnAt}, {FromHolder: true, Text: "江城市教育局。", At: drawnAt}}
+		switch state {
+		case "issued":
+			a.License = fixtureKey
+		case "rejected":
+			a.Reason = "材料不全"
+		case "failed":
+			a.Why = []web.Text{{ZH: "签发条件已不具备。", EN: "What the licence needs is no longer there."}}
+		}
+		rows = append(rows, a)
+		add("sent-"+state, sentPage(own, a, answerForm(a.Applied, fixtureKey)))
+	}
+	asked := rows[0]
+	wrong := &web.Form{Fields: []web.Field{{Name: inMessage, Type: "textarea", Label: web.Text{ZH: "您的答复", EN: "Your answer"}}}}
+	wrong.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
+	add("sent-wrong", sentPage(own, asked, wrong))
+	add("apply", applyPage(applyData{own, offers, rows}))
+	add("apply-empty", applyPage(applyData{Holder: firm}))
+	return list
+}

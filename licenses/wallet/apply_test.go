@@ -1,0 +1,194 @@
+package wallet_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses"
+)
+
+// counter stands for the desk: it remembers what reached it.
+type counter struct {
+	by      licenses.Applicant
+	claims  []licenses.Claim
+	applied []licenses.Applied
+	said    []string // id and text of answers
+	taken   []string // ids that were withdrawn
+	err     error
+}
+
+func (f *counter) Offices(_ context.Context, licenseType string) ([]registry.Agency, error) {
+	return []registry.Agency{{ID: "a-" + licenseType, NameZH: "甲局", NameEN: "First"}, {ID: "b-" + licenseType, NameZH: "乙局", NameEN: "Second"}}, nil
+}
+
+func (f *counter) Apply(_ context.Context, by licenses.Applicant, c licenses.Claim) (string, []licenses.Problem, error) {
+	f.by = by
+	f.claims = append(f.claims, c)
+	if c.Data["subject"] == nil && c.Type == "teacher" {
+		return "", []licenses.Problem{{Path: "/data/subject", Text: web.Text{ZH: "为必填项", EN: "is missing"}}}, f.err
+	}
+	if c.Wrong {
+		return "", nil, f.err
+	}
+	return "new", nil, f.err
+}
+
+func (f *counter) AppliedFor(_ context.Context, by licenses.Applicant) ([]licenses.Applied, error) {
+	f.by = by
+	return f.applied, f.err
+}
+
+func (f *counter) Applied(_ context.Context, by licenses.Applicant, id string) (licenses.Applied, error) {
+	f.by = by
+	for _, a := range f.applied {
+		if a.ID == id {
+			return a, nil
+		}
+	}
+	return licenses.Applied{}, fault.New(fault.NotFound, "no such application")
+}
+
+func (f *counter) Answer(_ context.Context, by licenses.Applicant, id, key, text string) error {
+	f.by = by
+	if text == "" {
+		return web.Refuse(fault.Invalid, web.Text{ZH: "请填写内容", EN: "Write something"})
+	}
+	f.said = append(f.said, id+" "+key+" "+text)
+	return f.err
+}
+
+func (f *counter) Withdraw(_ context.Context, by licenses.Applicant, id string) error {
+	f.by = by
+	f.taken = append(f.taken, id)
+	return f.err
+}
+
+// send posts a form and wants that status.
+func (c *city) send(id *web.Identity, path string, form url.Values, want int) (string, http.Header) {
+	c.t.Helper()
+	r := httptest.NewRequest("POST", path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	b, err := json.Marshal(id)
+	c.must(err)
+	r.Header.Set("Test-Identity", string(b))
+	w := httptest.NewRecorder()
+	c.mux.ServeHTTP(w, r)
+	if w.Code != want {
+		c.t.Fatalf("POST %s: status %d, want %d: %s", path, w.Code, want, w.Body)
+	}
+	return w.Body.String(), w.Header()
+}
+
+const claimAt = "/wallet/apply/new/teacher"
+
+func claimForm(pairs ...string) url.Values {
+	v := url.Values{"key": {"k"}, "agency": {"a-teacher"}, "kind": {"小学教师资格"}, "subject": {" 语文 "}, "granted": {"2026年6月30日"}}
+	for i := 0; i < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+// TestApplyingForWhomOneActs: the holder is who is signed in, whatever is typed.
+func TestApplyingForWhomOneActs(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		mine, ours := as(c.lin, ""), as(c.lin, firmCode)
+		page, _ := c.get(mine, "en", "/wallet/apply", 200)
+		wantText(t, page, []string{"Teacher qualification", "/wallet/apply/new/taxi-driver"}, []string{"food-business", "doctor-practice"})
+		page, _ = c.get(ours, "zh", "/wallet/apply", 200)
+		wantText(t, page, []string{"food-business", "public-venue-hygiene"}, []string{"teacher", "business-license\""})
+		page, _ = c.get(mine, "zh", claimAt, 200)
+		wantText(t, page, []string{"甲局", "乙局", `name="subject"`}, []string{`name="holder"`, `name="not_after"`})
+		_, header := c.send(mine, claimAt, claimForm("holder", c.zhou.Number, "not_after", "2099-01-01"), http.StatusSeeOther)
+		if to := header.Get("Location"); to != "/wallet/apply/sent/new" {
+			t.Errorf("led to %s", to)
+		}
+		want := licenses.Claim{Type: "teacher", Agency: "a-teacher", Key: "k", Data: map[string]any{"kind": "小学教师资格", "subject": "语文", "granted": "2026-06-30"}}
+		if diff := cmp.Diff([]licenses.Claim{want}, c.desk.claims); diff != "" {
+			t.Error(diff)
+		}
+		if c.desk.by != (licenses.Applicant{Person: c.lin.ID, Kind: licenses.HolderPerson, Holder: c.lin.ID}) {
+			t.Errorf("by %+v", c.desk.by)
+		}
+		c.send(ours, "/wallet/apply/new/food-business", url.Values{"key": {"k"}, "agency": {"b-food-business"}}, http.StatusSeeOther)
+		if c.desk.by != (licenses.Applicant{Person: c.lin.ID, Kind: licenses.HolderFirm, Holder: firmCode}) {
+			t.Errorf("by %+v", c.desk.by)
+		}
+	})
+}
+
+// TestClaimsThatAreWrong: every error at once, and nothing of another's.
+func TestClaimsThatAreWrong(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		mine := as(c.lin, "")
+		page, _ := c.send(mine, claimAt, claimForm("agency", "none", "subject", "", "kind", "a\u202e"), 400)
+		wantText(t, page, []string{"请选择发证机关", "为必填项", "含有不可见字符"}, nil)
+		for name, form := range map[string]url.Values{"agency of another type": claimForm("agency", "a-food-business"), "no agency": claimForm("agency", ""),
+			"two agencies": func() url.Values { v := claimForm(); v.Add("agency", "b-teacher"); return v }()} {
+			c.desk.claims = nil
+			c.send(mine, claimAt, form, 400)
+			if len(c.desk.claims) != 1 || !c.desk.claims[0].Wrong {
+				t.Errorf("%s: reached the desk as %+v", name, c.desk.claims)
+			}
+		}
+		c.desk.claims = nil
+		c.send(mine, "/wallet/apply/new/food-business", claimForm(), 404)
+		c.send(mine, "/wallet/apply/new/doctor-practice", claimForm(), 404)
+		c.send(as(c.lin, firmCode), claimAt, claimForm(), 404)
+		c.send(as(c.zhou, firmCode), "/wallet/apply/new/food-business", claimForm(), 403) // does not act for it
+		c.get(as(c.zhou, firmCode), "zh", "/wallet/apply", 403)
+		c.get(mine, "zh", "/wallet/apply/sent/none", 404)
+		c.send(mine, claimAt, claimForm("subject", string(bytes.Repeat([]byte("a"), 65<<10))), 413)
+		if len(c.desk.claims) > 0 {
+			t.Errorf("reached the desk: %+v", c.desk.claims)
+		}
+		c.get(nil, "zh", "/wallet/apply", http.StatusSeeOther)
+	})
+}
+
+// TestAnsweringAndWithdrawing goes by the button that was pressed: exactly one.
+func TestAnsweringAndWithdrawing(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		mine := as(c.lin, "")
+		c.desk.applied = []licenses.Applied{{ID: "x", Type: "teacher", Agency: "jiangcheng-edu", State: "submitted", Asked: true, Created: c.now,
+			Messages: []licenses.Message{{Text: "为什么<b>", At: c.now}}}, {ID: "y", Type: "teacher", Agency: "gone", State: "second", Created: c.now}}
+		page, _ := c.get(mine, "en", "/wallet/apply", 200)
+		wantText(t, page, []string{"Please answer", "/wallet/apply/sent/x", "Jiangcheng Education Bureau"}, nil)
+		page, _ = c.get(mine, "zh", "/wallet/apply/sent/x", 200)
+		wantText(t, page, []string{"为什么&lt;b&gt;", `name="answer"`, `name="withdraw"`}, nil)
+		page, _ = c.get(mine, "zh", "/wallet/apply/sent/y", 200)
+		wantText(t, page, []string{"待审核"}, []string{`name="answer"`, `name="withdraw"`})
+		at := "/wallet/apply/sent/x"
+		c.send(mine, at, url.Values{"answer": {"1"}, "key": {"k"}, "message": {"因为"}}, http.StatusSeeOther)
+		page, _ = c.send(mine, at, url.Values{"answer": {"1"}, "key": {"k"}, "message": {""}}, 400)
+		wantText(t, page, []string{"请填写内容", `name="answer"`}, nil)
+		c.send(mine, at, url.Values{"answer": {"1"}, "withdraw": {"1"}}, 400)
+		c.send(mine, at, url.Values{}, 400)
+		if len(c.desk.taken) > 0 {
+			t.Error("withdrawn by mistake")
+		}
+		c.send(mine, at, url.Values{"withdraw": {"1"}}, http.StatusSeeOther)
+		if diff := cmp.Diff([][]string{{"x k 因为"}, {"x"}}, [][]string{c.desk.said, c.desk.taken}); diff != "" {
+			t.Error(diff)
+		}
+		c.desk.err = web.Refuse(fault.Conflict, web.Text{ZH: "该申请已经处理", EN: "It has been dealt with"})
+		page, _ = c.send(mine, at, url.Values{"withdraw": {"1"}}, 409)
+		wantText(t, page, []string{"该申请已经处理"}, nil)
+	})
+}
