@@ -249,10 +249,14 @@ func TestAtMostTwentyWait(t *testing.T) {
 			first = c.sendIn(by, feeding())
 		}
 		var race sync.WaitGroup
-		errs := make([]error, 8)
+		errs, begin := make([]error, 32), make(chan struct{})
 		for i := range errs {
-			race.Go(func() { _, _, errs[i] = c.Apply(t.Context(), by, feeding()) })
+			race.Go(func() {
+				<-begin
+				_, _, errs[i] = c.Apply(t.Context(), by, feeding())
+			})
 		}
+		close(begin)
 		race.Wait()
 		taken := 0
 		for _, err := range errs {
