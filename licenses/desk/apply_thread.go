@@ -205,9 +205,6 @@ func (s *Service) Answer(ctx context.Context, by licenses.Applicant, id, key, te
 	return s.send(ctx, message{id, byHolder, by.Person, key, text})
 }
 
-// oneLine returns what came of a textarea as one line.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
 func badMessage(text string) (web.Text, bool) {
 	switch {
 	case text == "":

@@ -91,6 +91,8 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("GET /desk/applications", s.getApplications)
 	route("GET /desk/licenses", s.getLicenses)
 	route("POST /desk/search", s.postSearch)
+	route("POST /desk/applications", s.postApplications)
+	route("POST /desk/licenses", s.postLicenses)
 	route("GET /desk/{type}", s.getType)
 	route("GET /desk/licenses/{id}/{file}", s.getFile)
 	route("POST /desk/licenses/{id}/{file}", s.postReplace)

@@ -26,6 +26,7 @@ type link struct {
 // row is an application or a licence in a list.
 type row struct {
 	Address string
+	Pick    string // its id, if it can be ticked
 	Number  string // of a licence
 	Type    web.Text
 	Holder  string // name
@@ -132,6 +133,7 @@ type applicationsPage struct {
 	desk
 	Tabs        []link
 	Rows        []row
+	Bulk        *bulkForm // nil: nothing can be ticked
 	First, Next string
 }
 
@@ -150,6 +152,16 @@ func (s *Service) getApplications(w http.ResponseWriter, r *http.Request, c *cle
 	data := applicationsPage{desk: c.desk()}
 	if data.Rows, err = s.applicationRows(r.Context(), c, list); err != nil {
 		return err
+	}
+	if in == submitted {
+		n := 0
+		for i, a := range list {
+			if a.Submitter != c.person {
+				data.Rows[i].Pick = a.ID
+				n++
+			}
+		}
+		data.Bulk = c.bulk("/desk/applications", n, approveButton, rejectButton)
 	}
 	for _, t := range stateTags {
 		data.Tabs = append(data.Tabs, link{t.tag.Word, c.at("/desk/applications", "state", string(t.state)), t.state == in})

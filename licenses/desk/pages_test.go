@@ -91,21 +91,35 @@ func (g *gallery) lists() {
 		tabs = append(tabs, link{t.tag.Word, "/desk/applications?state=" + string(t.state), i == 0})
 	}
 	g.add("applications", web.Page{Template: "applications", Title: web.Text{ZH: "申请", EN: "Applications"}, Wide: true,
-		Data: &applicationsPage{desk: g.c.desk(), Tabs: tabs, Rows: g.rows(true), First: "/desk/applications", Next: "/desk/applications?after=x"}})
+		Data: &applicationsPage{desk: g.c.desk(), Tabs: tabs, Rows: picks(g.rows(true)), Bulk: g.c.bulk("/desk/applications", 1, approveButton, rejectButton), First: "/desk/applications", Next: "/desk/applications?after=x"}})
 	s := &Service{}
 	types, _ := licenses.ShippedTypes()
 	s.kinds.Store(&kinds{types: types})
 	filter := s.filter(licenses.Filter{Status: licenses.Suspended})
 	title := web.Text{ZH: "证照", EN: "Licences"}
 	g.add("licenses", web.Page{Template: "licenses", Title: title, Wide: true,
-		Data: &licensesPage{desk: g.c.desk(), Search: g.c.search(""), Filter: filter, Hidden: "donghu-amr", Rows: g.rows(false), First: "/desk/licenses", Next: "/desk/licenses?after=x"}})
+		Data: &licensesPage{desk: g.c.desk(), Search: g.c.search(""), Filter: filter, Hidden: "donghu-amr", Rows: picks(g.rows(false)), Bulk: g.c.bulk("/desk/licenses", 1, suspendButton), First: "/desk/licenses", Next: "/desk/licenses?after=x"}})
 	results := web.Text{ZH: "查找结果", EN: "Search results"}
 	g.add("search", web.Page{Template: "licenses", Title: results, Wide: true, Data: &licensesPage{desk: g.c.desk(), Search: g.c.search("91990101MA1F001175"),
 		Searched: true, Rows: g.rows(false), After: "x", All: "/desk/licenses"}})
 	g.add("search-none", web.Page{Template: "licenses", Title: results, Wide: true, Data: &licensesPage{desk: g.c.desk(), Search: g.c.search("JY1"), Searched: true, All: "/desk/licenses"}})
+	done := &bulkPage{desk: g.c.desk(), Back: "/desk/licenses", Count: 1}
+	for i, says := range []web.Text{textDone, textLate, textOwn, textNotTaken} {
+		done.Rows = append(done.Rows, bulkRow{g.rows(i == 2)[i], i == 0, says})
+	}
+	done.Rows = append(done.Rows, bulkRow{Says: textMissing})
+	g.add("bulk", web.Page{Template: "bulk", Title: web.Text{ZH: "批量办理结果", EN: "What was done"}, Wide: true, Data: done})
 	wrong := g.c.search("")
 	wrong.Blame("number", web.Text{ZH: "请输入证照编号", EN: "Enter a licence number"})
 	g.add("search-wrong", web.Page{Template: "licenses", Title: results, Wide: true, Wrong: true, Data: &licensesPage{desk: g.c.desk(), Search: wrong, All: "/desk/licenses"}})
+}
+
+// picks lets every second row be ticked.
+func picks(rows []row) []row {
+	for i := 0; i < len(rows); i += 2 {
+		rows[i].Pick = someKey
+	}
+	return rows
 }
 
 const someKey = "06dnpmc3ehxcjn3h0gk7kkxv1r"

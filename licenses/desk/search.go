@@ -36,9 +36,10 @@ type licensesPage struct {
 	Hidden      string      // the agency, as the filter sends it on
 	Searched    bool
 	Rows        []row
-	First, Next string // addresses
-	After       string // of a search: what the next page's form sends
-	All         string // address of the list
+	Bulk        *bulkForm // nil: nothing can be ticked
+	First, Next string    // addresses
+	After       string    // of a search: what the next page's form sends
+	All         string    // address of the list
 }
 
 func (s *Service) getLicenses(w http.ResponseWriter, r *http.Request, c *clerk) error {
@@ -52,7 +53,7 @@ func (s *Service) getLicenses(w http.ResponseWriter, r *http.Request, c *clerk) 
 		return err
 	}
 	data := licensesPage{desk: c.desk(), Search: c.search(""), Filter: s.filter(f), Rows: s.licenseRows(c, list), All: c.at("/desk/licenses")}
-	data.Hidden = data.Search.Agency
+	data.Hidden, data.Bulk = data.Search.Agency, c.pickLicenses(data.Rows, list)
 	at := func(after string) string {
 		return c.at("/desk/licenses", "type", f.Type, "status", string(f.Status), "after", after)
 	}
@@ -114,6 +115,7 @@ func (s *Service) postSearch(w http.ResponseWriter, r *http.Request, c *clerk) e
 		return nil
 	}
 	data.Rows, data.After = s.licenseRows(c, list), next
+	data.Bulk = c.pickLicenses(data.Rows, list)
 	page.Data = &data
 	return s.pages.Render(w, r, page)
 }

@@ -1,0 +1,238 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses"
+)
+
+const (
+	inPick   = "id" // of each line that was ticked
+	bulkMost = 100  // lines of one form
+)
+
+// bulkForm stands below a list whose lines can be ticked.
+type bulkForm struct {
+	web.Form
+	Action  string
+	Buttons []button
+}
+
+// bulkRow is what became of one line.
+type bulkRow struct {
+	row
+	Done bool
+	Says web.Text
+}
+
+// bulkPage is what bulk.html sees.
+type bulkPage struct {
+	desk
+	Back  string
+	Rows  []bulkRow
+	Count int // of those done
+}
+
+var (
+	textDone     = web.Text{ZH: "已办理", EN: "Done"}
+	textOwn      = web.Text{ZH: "未办理：不能复核自己提交的申请", EN: "Not done: nobody reviews their own application"}
+	textLate     = web.Text{ZH: "未办理：状态已发生变化", EN: "Not done: it has changed meanwhile"}
+	textMissing  = web.Text{ZH: "未办理：找不到", EN: "Not done: there is none"}
+	textNotTaken = web.Text{ZH: "未办理：无此职权", EN: "Not done: your agency has no authority for it"}
+)
+
+// bulk returns the form below a list, nil where there is nothing to tick.
+func (c *clerk) bulk(path string, rows int, buttons ...button) *bulkForm {
+	if rows == 0 {
+		return nil
+	}
+	return &bulkForm{Action: c.at(path), Buttons: buttons, Form: web.Form{Fields: []web.Field{
+		{Name: inKey, Type: "hidden", Value: db.NewID()},
+		{Name: inReason, Type: "textarea", Label: web.Text{ZH: "理由（适用于所选各项）", EN: "Reason, for all that are ticked"},
+			Hint: web.Text{ZH: "通过时不必填写；最多 500 字", EN: "Not needed to approve. Up to 500 characters"}}}}}
+}
+
+var (
+	approveButton = button{"approve", "", web.Text{ZH: "通过所选并签发", EN: "Approve and issue those ticked"}}
+	rejectButton  = button{"reject", "danger", web.Text{ZH: "退回所选", EN: "Reject those ticked"}}
+	suspendButton = button{string(licenses.Suspend), "secondary", web.Text{ZH: "暂停所选", EN: "Suspend those ticked"}}
+)
+
+// pickLicenses lets those in force be ticked.
+func (c *clerk) pickLicenses(rows []row, list []*licenses.License) *bulkForm {
+	n := 0
+	for i, l := range list {
+		if l.Status == licenses.Issued {
+			rows[i].Pick = l.ID
+			n++
+		}
+	}
+	return c.bulk("/desk/licenses", n, suspendButton)
+}
+
+// picked returns what was ticked, once each, and the key of the form.
+func picked(r *http.Request) (ids []string, key string, err error) {
+	for _, id := range r.PostForm[inPick] {
+		if _, err := db.IDBytes(id); err != nil {
+			return nil, "", fault.New(fault.Invalid, "the form is not ours")
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+		if len(ids) > bulkMost {
+			return nil, "", web.Refuse(fault.Invalid, web.Text{ZH: "一次最多办理 100 项。", EN: "At most 100 at a time."})
+		}
+	}
+	if len(ids) == 0 {
+		return nil, "", web.Refuse(fault.Invalid, web.Text{ZH: "没有选择任何一项。请返回列表勾选。", EN: "Nothing is ticked. Go back to the list and tick some."})
+	}
+	if key = r.PostForm.Get(inKey); !isID(key) || key == "" {
+		return nil, "", web.Refuse(fault.Invalid, textStale)
+	}
+	return ids, key, nil
+}
+
+// postApplications approves or rejects the applications that were ticked, each for
+// itself. A form that is sent again finds its own decisions done.
+func (s *Service) postApplications(w http.ResponseWriter, r *http.Request, c *clerk) error {
+	ids, _, err := picked(r)
+	if err != nil {
+		return err
+	}
+	to, why := approved, note{}
+	switch approve, reject := r.PostForm.Has("approve"), r.PostForm.Has("reject"); {
+	case approve == reject:
+		return fault.New(fault.Invalid, "want either approve or reject")
+	case reject:
+		to, why.Reason = rejected, reasonOf(r)
+		if problem, bad := badReason(why.Reason); bad {
+			return web.Refuse(fault.Invalid, problem)
+		}
+	}
+	data := &bulkPage{desk: c.desk(), Back: c.at("/desk/applications")}
+	for _, id := range ids {
+		one := *c
+		a, says, err := s.decideOne(r.Context(), &one, id, to, why)
+		if err != nil {
+			return err
+		}
+		line := bulkRow{Says: says, Done: says == textDone}
+		if a != nil {
+			rows, err := s.applicationRows(r.Context(), &one, []*application{a})
+			if err != nil {
+				return err
+			}
+			line.row = rows[0]
+		}
+		data.add(line)
+	}
+	return s.drawBulk(w, r, data)
+}
+
+// decideOne is the decision on one of several applications; nil for one that the
+// clerk cannot see.
+func (s *Service) decideOne(ctx context.Context, c *clerk, id string, to state, why note) (*application, web.Text, error) {
+	a, err := s.application(ctx, c, id)
+	if errors.Is(err, errNoApplication) {
+		return nil, textMissing, nil
+	}
+	if err != nil {
+		return nil, web.Text{}, err
+	}
+	if a.Submitter == c.person {
+		return a, textOwn, nil
+	}
+	ok, err := s.decide(ctx, c.person, a, to, why)
+	if err != nil {
+		return nil, web.Text{}, err
+	}
+	if ok {
+		s.metrics.decided.WithLabelValues(string(to)).Inc()
+		a.State, a.Decider = to, c.person
+	} else if a, err = s.application(ctx, c, id); err != nil {
+		return nil, web.Text{}, err
+	} else if a.Decider != c.person || (a.State == rejected) != (to == rejected) {
+		s.metrics.decided.WithLabelValues("late").Inc()
+		return a, textLate, nil
+	}
+	if a.State == approved {
+		if err := s.complete(ctx, a); err != nil { // the approval stands: the sweeper goes on
+			s.log.ErrorContext(ctx, "approved application left to the sweeper", slog.Any("error", err))
+		}
+	}
+	return a, textDone, nil
+}
+
+// postLicenses suspends the licences that were ticked, each for itself and once for
+// each key.
+func (s *Service) postLicenses(w http.ResponseWriter, r *http.Request, c *clerk) error {
+	ids, key, err := picked(r)
+	if err != nil {
+		return err
+	}
+	if !r.PostForm.Has(string(licenses.Suspend)) {
+		return fault.New(fault.Invalid, "want suspend")
+	}
+	reason := reasonOf(r)
+	if problem, bad := badReason(reason); bad {
+		return web.Refuse(fault.Invalid, problem)
+	}
+	data := &bulkPage{desk: c.desk(), Back: c.at("/desk/licenses")}
+	for _, id := range ids {
+		one := *c
+		l, says, err := s.suspendOne(r.Context(), &one, id, reason, "bulk-"+c.person+"-"+key+"-"+id)
+		if err != nil {
+			return err
+		}
+		line := bulkRow{Says: says, Done: says == textDone}
+		if l != nil {
+			line.row = s.licenseRows(&one, []*licenses.License{l})[0]
+		}
+		data.add(line)
+	}
+	return s.drawBulk(w, r, data)
+}
+
+// suspendOne suspends one of several licences; nil for one that the clerk cannot see.
+func (s *Service) suspendOne(ctx context.Context, c *clerk, id, reason, key string) (*licenses.License, web.Text, error) {
+	_, err := s.license(ctx, c, id) // c then acts for the agency that may
+	if errors.Is(err, licenses.ErrNotFound) {
+		return nil, textMissing, nil
+	}
+	if err != nil {
+		return nil, web.Text{}, err
+	}
+	result, says := "done", textDone
+	_, err = s.licenses.Act(ctx, c.caller(), id, licenses.Suspend, reason, key)
+	switch fault.KindOf(err) {
+	case fault.Conflict:
+		result, says = "refused", textLate
+	case fault.Denied:
+		result, says = "refused", textNotTaken
+	default:
+		if err != nil {
+			return nil, web.Text{}, err
+		}
+	}
+	s.metrics.acts.WithLabelValues(string(licenses.Suspend), result).Inc()
+	l, err := s.license(ctx, c, id)
+	return l, says, err
+}
+
+func (p *bulkPage) add(line bulkRow) {
+	p.Rows = append(p.Rows, line)
+	if line.Done {
+		p.Count++
+	}
+}
+
+func (s *Service) drawBulk(w http.ResponseWriter, r *http.Request, data *bulkPage) error {
+	return s.pages.Render(w, r, web.Page{Template: "bulk", Title: web.Text{ZH: "批量办理结果", EN: "What was done"}, Data: data, Wide: true})
+}
