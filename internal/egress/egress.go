@@ -159,6 +159,9 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 	}
 	defer func() { _ = got.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(got.Body, limit+1))
+	if err == nil {
+		err = ctx.Err() // a server that hears our goodbye may still end its half of an answer
+	}
 	if err != nil {
 		return Response{}, unavailable(err)
 	}
