@@ -162,13 +162,17 @@ func TestGoneAndFailing(t *testing.T) {
 			t.Errorf("a test of a disabled one: %d", status)
 		}
 		other, secret := c.subscribe(r, "y.a.licenses", site.URL+"/two", "license.issued")
-		s.set(func(s *stranger) { s.secret, s.status = secret, 410 })
+		s.set(func(s *stranger) { s.secret, s.status = secret, 503 }) // not 410 yet: the second must not find it gone
 		for range 2 {
 			if status, _ := c.do(r, "y.a.licenses", "POST", hooks+"/"+other+"/test", "k", ""); status != 202 {
 				t.Errorf("test: %d", status)
 			}
 		}
-		eventually(t, "it is gone", func() bool { return c.count("webhook_subscriptions WHERE disabled > 0 AND reason = 'gone'") == 1 })
+		s.set(func(s *stranger) { s.status = 410 })
+		eventually(t, "it is gone", func() bool {
+			c.clock.move(time.Second)
+			return c.count("webhook_subscriptions WHERE disabled > 0 AND reason = 'gone'") == 1
+		})
 		eventually(t, "its message is given up", func() bool { return c.count("outbox WHERE failed > 0") == 2 })
 		if n := c.count("outbox"); n != 2 {
 			t.Errorf("%d messages: the test was sent twice", n)
