@@ -53,7 +53,7 @@ func (e *env) write(b []byte) error {
 
 // writeJSON writes v as one line.
 func (e *env) writeJSON(v any) error {
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return fmt.Errorf("write result: %w", err)
 	}
