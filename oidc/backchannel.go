@@ -182,23 +182,3 @@ func (p *Provider) signLogoutToken(ctx context.Context, c *client, n notice, id 
 		Events: map[string]map[string]any{logoutEvent: {}}, Session: n.SID, Sandbox: c.Sandbox,
 	})
 }
-
-// sweepVisits deletes those of sessions that have ended by their age.
-func (p *Provider) sweepVisits(ctx context.Context) error {
-	for more := true; more; {
-		err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-			result, err := tx.ExecContext(ctx, `DELETE FROM oidc_visits WHERE (session, client) IN
-				(SELECT session, client FROM oidc_visits WHERE expires < $1 ORDER BY expires LIMIT $2)`, db.Micros(p.o.Now()), sweepRows)
-			if err != nil {
-				return err
-			}
-			n, err := result.RowsAffected()
-			more = n == sweepRows
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("sweep: %w", err)
-		}
-	}
-	return nil
-}
