@@ -63,8 +63,7 @@ const maxForm = 4 * ca.MaxCSR
 func (s *Service) Mount(mux *http.ServeMux) {
 	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, v *visitor) error) {
 		mux.Handle(pattern, s.pages.SignedIn(func(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-			if err := readForm(r); err != nil {
+			if err := web.ParseFiles(w, r, maxForm); err != nil {
 				return err
 			}
 			v, err := s.visitor(r, id)
@@ -81,18 +80,6 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("POST /agency/requests/{id}", s.postRequest)
 	route("GET /agency/certificates/{serial}", s.getCertificate)
 	route("GET /agency/certificates/{serial}/{file}", s.getFile)
-}
-
-// readForm parses the form of a page, with or without a file.
-func readForm(r *http.Request) error {
-	err := r.ParseForm()
-	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		err = r.ParseMultipartForm(maxForm)
-	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err != nil && !tooLarge {
-		return fault.Wrap(fault.Invalid, "the form cannot be read", err)
-	}
-	return err
 }
 
 // visitor is who looks, and for which of their agencies.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
@@ -57,27 +56,13 @@ func (c *Console) page(f handler) http.Handler {
 		if err != nil {
 			return err
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		if err := readForm(r); err != nil {
-			return err
+		if r.Method == http.MethodPost {
+			if err := web.ParseFiles(w, r, maxForm); err != nil {
+				return err
+			}
 		}
 		return f(w, r, o)
 	})
-}
-
-// readForm parses the form of a page, with or without files.
-func readForm(r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return nil
-	}
-	err := r.ParseForm()
-	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-		err = r.ParseMultipartForm(maxForm)
-	}
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err != nil && !tooLarge {
-		return fault.Wrap(fault.Invalid, "the form cannot be read", err)
-	}
-	return err
 }
 
 // weakPage is what weak.html sees.

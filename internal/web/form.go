@@ -1,6 +1,36 @@
 package web
 
-import "github.com/signet-city/signet/internal/fault"
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/signet-city/signet/internal/fault"
+)
+
+// ParseForm parses the query and the form of a request of at most most bytes. It
+// fails with kind Invalid for a form that cannot be read, and with
+// *http.MaxBytesError, which a page answers as too large, for a longer one.
+func ParseForm(w http.ResponseWriter, r *http.Request, most int64) error {
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	return unread(r.ParseForm())
+}
+
+// ParseFiles is ParseForm for forms that may have files.
+func ParseFiles(w http.ResponseWriter, r *http.Request, most int64) error {
+	err := ParseForm(w, r, most)
+	if err == nil && strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+		err = unread(r.ParseMultipartForm(most))
+	}
+	return err
+}
+
+func unread(err error) error {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); err == nil || tooLarge {
+		return err
+	}
+	return fault.Wrap(fault.Invalid, "the form cannot be read", err)
+}
 
 // Field is one input of a form, as the template "field" draws it:
 //

@@ -141,9 +141,8 @@ var (
 
 // clerk finds for which agency the visitor works, and parses the form.
 func (s *Service) clerk(w http.ResponseWriter, r *http.Request, id *web.Identity) (*clerk, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return nil, parsed(err)
+	if err := web.ParseForm(w, r, maxForm); err != nil {
+		return nil, err
 	}
 	c := &clerk{person: id.Person}
 	for _, id := range slices.Compact(id.Agencies(web.RoleClerk)) {
@@ -164,14 +163,6 @@ func (s *Service) clerk(w http.ResponseWriter, r *http.Request, id *web.Identity
 		return nil, web.Refuse(fault.Denied, textNotYours)
 	}
 	return c, nil
-}
-
-// parsed gives a form that cannot be read its kind; a form that is too large has it.
-func parsed(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return err
-	}
-	return fault.Wrap(fault.Invalid, "the form cannot be read", err)
 }
 
 // choose makes c act for an agency and reports whether it is one of theirs.

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 
@@ -56,12 +55,8 @@ func (s *Service) mountApply(mux *http.ServeMux) {
 			if h.Lost {
 				return errLost
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-			if err := r.ParseForm(); err != nil {
-				if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-					return err
-				}
-				return fault.Wrap(fault.Invalid, "the form cannot be read", err)
+			if err := web.ParseForm(w, r, maxForm); err != nil {
+				return err
 			}
 			return serve(w, r, h, licenses.Applicant{Person: id.Person, Kind: h.kind, Holder: h.ref})
 		}))

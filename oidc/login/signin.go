@@ -278,12 +278,8 @@ func (p *signInPage) blameMissing(form map[string]string) {
 // Invalid for one that is too large, not encoded as it says, or has a field twice
 // or too long.
 func readForm(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	if err := r.ParseForm(); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, err
-		}
-		return nil, fault.Wrap(fault.Invalid, "the form could not be read", err)
+	if err := web.ParseForm(w, r, maxBody); err != nil {
+		return nil, err
 	}
 	form := map[string]string{}
 	for name, values := range r.PostForm {
