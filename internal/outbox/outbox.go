@@ -5,7 +5,8 @@
 // between the sending and its mark has sent one that another replica sends again,
 // under the same id, by which its receiver knows it. What cannot be delivered is tried
 // again at growing distances until it expires. A target that is slow or away keeps at
-// most two senders busy and nobody else waiting.
+// most two senders busy, and rests for a minute after it has failed eight times in a
+// row, so that however many are away the others wait for seconds.
 //
 // The package owns the queue and its patience. What a message says and how it is sent
 // is its handler's. It refuses bodies over 64 kB; whoever puts in something personal
@@ -17,7 +18,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +38,9 @@ const (
 
 	workers   = 8
 	perTarget = 2
+	failures  = 8                // in a row, after which a target rests
+	rest      = time.Minute      // of such a target; one more failure then begins it anew
+	maxAway   = 1000             // targets that rest at a time
 	attempt   = 30 * time.Second // one delivery
 	lease     = 2 * time.Minute  // after which another replica takes it over
 	poll      = time.Second      // besides notices
@@ -53,7 +59,7 @@ const topic = "outbox"
 type Message struct {
 	ID       string // made by Add if ""; the same at every attempt
 	Kind     string // whose handler sends it
-	Target   string // to whom, as an address or an id: messages to one target share its patience
+	Target   string // to whom, as an address or an id: one that is away is left alone for a while
 	Body     []byte // at most 64 kB
 	Attempts int    // that failed before
 	Created  time.Time
@@ -138,24 +144,22 @@ func (o *Outbox) Run(ctx context.Context) error {
 	heard := o.o.DB.Watch(ctx, topic)
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	finished := make(chan string, workers)
-	busy, running := map[string]int{}, 0
+	finished := make(chan outcome, workers)
+	targets, running := targets{busy: map[string]int{}, away: map[string]*away{}}, 0
 	var swept time.Time
 	for ctx.Err() == nil {
-		list, err := o.claim(ctx, workers-running, busy)
+		list, err := o.claim(ctx, workers-running, targets.skip(o.o.Now()))
 		if err != nil && ctx.Err() == nil {
 			o.o.Logger.ErrorContext(ctx, "claim messages", slog.Any("cause", err))
 		}
 		for _, c := range list {
-			busy[c.Target]++
+			targets.busy[c.Target]++
 			running++
-			go func() {
-				o.deliver(ctx, c)
-				finished <- c.Target
-			}()
+			go func() { finished <- outcome{c.Target, o.deliver(ctx, c)} }()
 		}
 		if now := o.o.Now(); now.Sub(swept) >= time.Minute {
 			swept = now
+			targets.forget(now)
 			o.maintain(ctx, now)
 		}
 		if len(list) > 0 && running < workers {
@@ -165,11 +169,9 @@ func (o *Outbox) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-heard:
 		case <-tick.C:
-		case target := <-finished:
+		case done := <-finished:
 			running--
-			if busy[target]--; busy[target] == 0 {
-				delete(busy, target)
-			}
+			targets.note(done, o.o.Now())
 		}
 	}
 	for ; running > 0; running-- {
@@ -178,9 +180,64 @@ func (o *Outbox) Run(ctx context.Context) error {
 	return nil
 }
 
+// outcome is whether a target took a message, or refused it for good.
+type outcome struct {
+	target   string
+	answered bool
+}
+
+// targets are those that this replica sends to and those that do not answer it.
+type targets struct {
+	busy map[string]int // messages under way
+	away map[string]*away
+}
+
+type away struct {
+	failures int // in a row
+	until    time.Time
+}
+
+// note writes down what came of a message.
+func (t *targets) note(done outcome, now time.Time) {
+	if t.busy[done.target]--; t.busy[done.target] == 0 {
+		delete(t.busy, done.target)
+	}
+	switch a := t.away[done.target]; {
+	case done.answered:
+		delete(t.away, done.target)
+	case a == nil && len(t.away) < maxAway:
+		t.away[done.target] = &away{failures: 1}
+	case a != nil:
+		if a.failures++; a.failures >= failures {
+			a.until = now.Add(rest)
+		}
+	}
+}
+
+// forget leaves out those that have been left alone for an hour, or never rested.
+func (t *targets) forget(now time.Time) {
+	maps.DeleteFunc(t.away, func(_ string, a *away) bool { return now.Sub(a.until) > time.Hour })
+}
+
+// skip returns the targets that get nothing now, in order.
+func (t *targets) skip(now time.Time) (list []string) {
+	for target, k := range t.busy {
+		if k >= perTarget {
+			list = append(list, target)
+		}
+	}
+	for target, a := range t.away {
+		if now.Before(a.until) && t.busy[target] < perTarget {
+			list = append(list, target)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
 // deliver makes one attempt and writes down what came of it, also when ctx has ended
-// meanwhile.
-func (o *Outbox) deliver(ctx context.Context, c claimed) {
+// meanwhile. It reports whether there was an answer.
+func (o *Outbox) deliver(ctx context.Context, c claimed) (answered bool) {
 	now := o.o.Now()
 	err := error(permanent{errExpired})
 	if now.Before(c.Expires) {
@@ -190,13 +247,14 @@ func (o *Outbox) deliver(ctx context.Context, c claimed) {
 	defer cancel()
 	_, lost := errors.AsType[permanent](err)
 	next := o.o.Now().Add(wait(c.Attempts))
+	answered = err == nil || lost
 	lost = lost || err != nil && !next.Before(c.Expires)
 	switch {
 	case err == nil:
 		o.metrics.attempts.WithLabelValues(c.Kind, "delivered").Inc()
 		err = o.finish(mark, c, "done")
 	case ctx.Err() != nil:
-		return // the lease runs out, and it is tried again
+		return false // the lease runs out, and it is tried again
 	case lost:
 		o.metrics.attempts.WithLabelValues(c.Kind, "lost").Inc()
 		o.o.Logger.WarnContext(ctx, "message not delivered", slog.String("kind", c.Kind), slog.String("message", c.ID), slog.Any("cause", err))
@@ -209,6 +267,7 @@ func (o *Outbox) deliver(ctx context.Context, c claimed) {
 	if err != nil {
 		o.o.Logger.ErrorContext(ctx, "mark message", slog.String("message", c.ID), slog.Any("cause", err))
 	}
+	return answered
 }
 
 var errExpired = errors.New("it expired before it could be delivered")

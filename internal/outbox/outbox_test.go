@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -312,6 +313,40 @@ func TestASlowTargetHoldsNobodyUp(t *testing.T) {
 		add(t, d, c, message(fmt.Sprintf("q%02d", i), fmt.Sprintf("quick%d", i%10)))
 	}
 	eventually(t, "the quick ones arrive", func() bool { return len(r.counts()) == 50 })
+	cancel()
+	<-done
+}
+
+// TestAwayTargetsRest: more targets than there are senders are away with a backlog
+// each, and rest after some failures: what others are sent arrives, and theirs once
+// they are back.
+func TestAwayTargetsRest(t *testing.T) {
+	d := testkit.SQLite(t)
+	c, r := newClock(), newReceiver()
+	o := open(t, d, c, r)
+	ctx, cancel := context.WithCancel(context.Background())
+	var calls, back atomic.Int32
+	o.Handle("test", func(ctx context.Context, m outbox.Message) error {
+		if back.Load() == 0 && strings.HasPrefix(m.Target, "away") {
+			calls.Add(1)
+			return errors.New("nobody answers")
+		}
+		return r.take(ctx, m)
+	})
+	var list []outbox.Message
+	for i := range 1000 {
+		list = append(list, message(fmt.Sprintf("a%04d", i), fmt.Sprintf("away%d", i%10)))
+	}
+	add(t, d, c, list...)
+	add(t, d, c, message("quick", "quick"))
+	done := make(chan struct{})
+	go func() { defer close(done); _ = o.Run(ctx) }()
+	eventually(t, "the quick one arrives", func() bool { return r.counts()["quick"] == 1 })
+	if n := calls.Load(); n < 80 || n > 100 { // ten times eight, and who was under way
+		t.Errorf("%d calls of targets that are away", n)
+	}
+	back.Store(1)
+	eventually(t, "the others arrive", func() bool { c.move(10 * time.Second); return len(r.counts()) == 1001 })
 	cancel()
 	<-done
 }

@@ -22,27 +22,20 @@ type claimed struct {
 	lease string
 }
 
-// claim takes up to n messages that are due: of handled kinds, to targets that this
-// replica is not busy with already, and at most two to one target. Of two replicas
-// that want the same one the second sees that it is leased.
-func (o *Outbox) claim(ctx context.Context, n int, busy map[string]int) (list []claimed, err error) {
+// claim takes up to n messages that are due: of handled kinds, to targets that are not
+// among those to skip, and at most two to one target. Of two replicas that want the
+// same one the second sees that it is leased.
+func (o *Outbox) claim(ctx context.Context, n int, skip []string) (list []claimed, err error) {
 	if n <= 0 || len(o.handlers) == 0 {
 		return nil, nil
 	}
-	var full []string
-	for target, k := range busy {
-		if k >= perTarget {
-			full = append(full, target)
-		}
-	}
-	slices.Sort(full)
 	now := o.o.Now()
 	mine := db.NewID()
 	args := []any{mine, db.Micros(now.Add(lease)), db.Micros(now)}
 	kinds := places(&args, slices.Sorted(maps.Keys(o.handlers)))
 	where := ` AND kind IN (` + kinds + `)`
-	if len(full) > 0 {
-		where += ` AND target NOT IN (` + places(&args, full) + `)`
+	if len(skip) > 0 {
+		where += ` AND target NOT IN (` + places(&args, skip) + `)`
 	}
 	query := `UPDATE outbox SET lease = $1, leased = $2 WHERE done = 0 AND failed = 0 AND leased <= $3 AND id IN (
 		SELECT id FROM (SELECT id, due, ROW_NUMBER() OVER (PARTITION BY target ORDER BY due, id) AS place FROM (
