@@ -129,7 +129,8 @@ func (c *Client) Get(ctx context.Context, address string, limit int64) (Response
 	return c.do(ctx, http.MethodGet, address, nil, nil, limit)
 }
 
-// Post sends body. It fails as Get does; of the answer at most 64 kB are read.
+// Post sends body. It fails as Get does, but of a longer answer the first 64 kB are
+// returned: what was sent has arrived.
 func (c *Client) Post(ctx context.Context, address, contentType string, header http.Header, body []byte) (Response, error) {
 	h := header.Clone()
 	if h == nil {
@@ -164,6 +165,9 @@ func (c *Client) do(ctx context.Context, method, address string, header http.Hea
 	}
 	if err != nil {
 		return Response{}, unavailable(err)
+	}
+	if int64(len(answer)) > limit && method == http.MethodPost {
+		answer = answer[:limit]
 	}
 	if int64(len(answer)) > limit {
 		return Response{}, fault.New(fault.TooLarge, fmt.Sprintf("the answer is longer than %d bytes", limit))

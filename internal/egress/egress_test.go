@@ -180,6 +180,8 @@ func TestGetRefuses(t *testing.T) {
 			for r.Context().Err() == nil {
 				_, _ = w.Write(make([]byte, 4096))
 			}
+		case "/long":
+			_, _ = w.Write(make([]byte, 64<<10+1))
 		case "/slow":
 			_, _ = w.Write([]byte("x"))
 			w.(http.Flusher).Flush()
@@ -204,6 +206,12 @@ func TestGetRefuses(t *testing.T) {
 		if _, err := c.Get(t.Context(), server.URL+path, 1<<20); fault.KindOf(err) != kind {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+	if a, err := c.Post(t.Context(), server.URL+"/long", "text/plain", nil, nil); err != nil || a.Status != http.StatusOK || len(a.Body) != 64<<10 {
+		t.Errorf("a long answer to a post: %d with %d bytes, %v", a.Status, len(a.Body), err)
+	}
+	if _, err := c.Post(t.Context(), server.URL+"/slow", "text/plain", nil, nil); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("a slow answer to a post: %v", err)
 	}
 	stranger := egress.New(egress.Options{AllowPrivateAddressesInsecure: true})
 	if _, err := stranger.Get(t.Context(), server.URL+"/?secret=1", 100); fault.KindOf(err) != fault.Unavailable || strings.Contains(err.Error(), "secret") {

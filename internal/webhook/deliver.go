@@ -85,7 +85,7 @@ func (s *Service) disable(ctx context.Context, u *subscription, reason string) e
 	var did bool
 	err := s.o.DB.Update(ctx, func(tx db.Tx) (err error) {
 		did, err = changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET disabled = $1, reason = $2
-			WHERE id = $3 AND disabled = 0 AND removed = 0`, db.Micros(s.o.Now()), reason, u.id))
+			WHERE id = $3 AND disabled = 0 AND removed = 0 AND ($4 <> 'failing' OR failing = $5)`, db.Micros(s.o.Now()), reason, u.id, reason, u.failing))
 		if err != nil || !did {
 			return err
 		}
@@ -95,8 +95,11 @@ func (s *Service) disable(ctx context.Context, u *subscription, reason string) e
 	if err != nil {
 		return err
 	}
-	if did {
+	switch {
+	case did:
 		s.metrics.disabled.WithLabelValues(reason).Inc()
+	case reason == "failing":
+		return errors.New("the webhook changed meanwhile") // another call has got through, or ended it
 	}
 	return outbox.Permanent(errDisabled)
 }

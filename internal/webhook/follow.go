@@ -37,15 +37,16 @@ type payload struct {
 // Follow writes messages for what was sealed since the last time, until there is no
 // more. Several replicas may follow at once: the cursor lets one of them write.
 func (s *Service) Follow(ctx context.Context) error {
+	var failed []error
 	for i := range s.o.Areas {
 		for a, more := &s.o.Areas[i], true; more; {
 			var err error
 			if more, err = s.step(ctx, a); err != nil {
-				return fmt.Errorf("follow %s: %w", a.Name, err)
+				failed = append(failed, fmt.Errorf("follow %s: %w", a.Name, err)) // the others go on
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // step reads a part of the log and writes its messages, and reports whether there is
@@ -58,6 +59,9 @@ func (s *Service) step(ctx context.Context, a *Area) (more bool, err error) {
 	}
 	list, next, size, err := s.read(ctx, a, from, records)
 	if err != nil || next == from {
+		if size > 0 { // else the log could not be read
+			s.metrics.behind.WithLabelValues(a.Name).Set(float64(size - from))
+		}
 		return false, err
 	}
 	written, moved := 0, false
@@ -125,7 +129,7 @@ func (s *Service) read(ctx context.Context, a *Area, from int64, limit int) (lis
 	}
 	notices, err := a.Describe(ctx, found)
 	if err != nil {
-		return nil, 0, 0, fmt.Errorf("describe events: %w", err)
+		return nil, 0, size, fmt.Errorf("describe events: %w", err)
 	}
 	return place(a, found, notices), next, size, nil
 }
