@@ -3,6 +3,8 @@ package pki_test
 import (
 	"crypto/x509"
 	"encoding/json/v2"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,12 +58,15 @@ var pkitsOthers = map[string]string{
 func TestPKITS(t *testing.T) {
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
-		t.Skipf("go env GOROOT: %v", err)
+		t.Fatalf("go env GOROOT: %v", err)
 	}
 	dir := filepath.Join(strings.TrimSpace(string(root)), "src/crypto/x509/testdata/nist-pkits")
 	b, err := os.ReadFile(filepath.Join(dir, "vectors.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this Go comes without its source's test vectors, NIST's among them")
+	}
 	if err != nil {
-		t.Skipf("this Go comes without NIST's vectors: %v", err)
+		t.Fatal(err)
 	}
 	var cases []struct {
 		Name           string
