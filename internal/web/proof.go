@@ -48,7 +48,9 @@ func InsufficientAuthentication(acrValues []string, maxAge time.Duration, proof 
 }
 
 // Token returns the token of the Authorization header, and whether it came with the
-// scheme DPoP of RFC 9449 section 7.1 and not with Bearer. Errors are those of Bearer.
+// scheme DPoP of RFC 9449 section 7.1 and not with Bearer. The error is made by
+// Unauthorized: there is none, more than one, another scheme, or one that is not
+// of the alphabet or length of a token. Tokens in the query or body do not count.
 func Token(r *http.Request) (token string, proof bool, err error) {
 	headers := r.Header.Values("Authorization")
 	if len(headers) == 0 {

@@ -39,20 +39,6 @@ func Unauthorized(code string, cause error) error {
 	return &challenge{status: http.StatusUnauthorized, header: header, err: fault.Wrap(fault.Denied, public, cause)}
 }
 
-// Bearer returns the token of the Authorization header. The error is made by
-// Unauthorized: there is none, more than one, another scheme, or one that is not
-// of the alphabet or length of a token. Tokens in the query or body do not count.
-func Bearer(r *http.Request) (string, error) {
-	token, proof, err := Token(r)
-	if err == nil && proof {
-		err = Unauthorized("", errors.New("another scheme"))
-	}
-	if err != nil {
-		return "", err
-	}
-	return token, nil
-}
-
 // isToken reports whether s is a b64token of RFC 6750 section 2.1.
 func isToken(s string) bool {
 	body := strings.TrimRight(s, "=")
