@@ -32,15 +32,7 @@ func (m *measured) fapi() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	return m.perCore(name, "p256.sign", m.engine.postmaster, func(n int) error {
-		for range n {
-			if err := v.flow(); err != nil {
-				return err
-			}
-		}
-		_, err := m.city.Log.Seal(m.ctx)
-		return err
-	})
+	return m.flows(name, v.flow)
 }
 
 // strictVisitor is a visitor of a site of the profile fapi2, and the site.

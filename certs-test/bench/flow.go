@@ -34,9 +34,14 @@ func (m *measured) flow() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	return m.flows(name, v.once)
+}
+
+// flows measures flows, and the log sealed after a batch of them.
+func (m *measured) flows(name string, one func() error) error {
 	return m.perCore(name, "p256.sign", m.engine.postmaster, func(n int) error {
 		for range n {
-			if err := v.once(); err != nil {
+			if err := one(); err != nil {
 				return err
 			}
 		}
