@@ -24,7 +24,7 @@ const (
 	logoutTokenType = "logout+jwt"
 	logoutEvent     = "http://schemas.openid.net/event/backchannel-logout"
 	logoutTokenLife = 2 * time.Minute
-	visitLife       = 13 * time.Hour // longer than any session
+	visitLife       = 13 * time.Hour // after which it is looked whether the session goes on
 )
 
 // Notice is a message to a site, as it waits to be sent. It names the person and the
@@ -181,4 +181,56 @@ func (p *Provider) signLogoutToken(ctx context.Context, c *client, n notice, id 
 		Issuer: p.o.Issuer, Subject: n.Sub, Audience: n.Client, IssuedAt: now.Unix(), Expires: now.Add(logoutTokenLife).Unix(), ID: id,
 		Events: map[string]map[string]any{logoutEvent: {}}, Session: n.SID, Sandbox: c.Sandbox,
 	})
+}
+
+// sweepVisits deletes those of sessions that have ended by their age. A session to which
+// its person proves themselves again goes on, and so do its visits.
+func (p *Provider) sweepVisits(ctx context.Context) error {
+	for more := p.o.Sessions != nil; more; {
+		now := p.o.Now()
+		var old []string
+		err := p.o.DB.Read(ctx, func(tx db.Tx) (err error) {
+			old, err = oldVisits(ctx, tx, now)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
+		for _, session := range old {
+			live, err := p.o.Sessions.Live(ctx, session)
+			if err != nil {
+				return fmt.Errorf("sweep: %w", err)
+			}
+			query, args := `DELETE FROM oidc_visits WHERE session = $1`, []any{session}
+			if live {
+				query, args = `UPDATE oidc_visits SET expires = $2 WHERE session = $1`, append(args, db.Micros(now.Add(visitLife)))
+			}
+			err = p.o.DB.Update(ctx, func(tx db.Tx) error {
+				_, err := tx.ExecContext(ctx, query, args...)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("sweep: %w", err)
+			}
+		}
+		more = len(old) == sweepRows
+	}
+	return nil
+}
+
+// oldVisits returns the sessions of some of the visits that have stood for long.
+func oldVisits(ctx context.Context, tx db.Tx, now time.Time) (sessions []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT session FROM oidc_visits WHERE expires < $1 LIMIT $2`, db.Micros(now), sweepRows)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var session string
+		if err := rows.Scan(&session); err != nil {
+			return nil, err
+		}
+		sessions = append(sessions, session)
+	}
+	return sessions, rows.Err()
 }

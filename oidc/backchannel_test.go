@@ -76,6 +76,12 @@ func TestBackchannel(t *testing.T) {
 		if n := c.count(t, "oidc_visits"); n != 1 { // of s2
 			t.Errorf("%d visits are left", n)
 		}
+		c.clock.now = c.clock.now.Add(14 * time.Hour) // the person of s2 has proved themselves again
+		check(t, c.provider.Sweep(ctx))
+		if n := c.count(t, "oidc_visits"); n != 1 {
+			t.Errorf("%d visits are left of a session that goes on", n)
+		}
+		c.sessions.end("s2")
 		c.clock.now = c.clock.now.Add(14 * time.Hour)
 		check(t, c.provider.Sweep(ctx))
 		if n := c.count(t, "oidc_visits"); n != 0 {

@@ -36,11 +36,10 @@ func (p *Provider) Run(ctx context.Context) error {
 // Sweep does once what Run does again and again.
 func (p *Provider) Sweep(ctx context.Context) error {
 	now := db.Micros(p.o.Now())
-	for table, key := range map[string]string{"oidc_interactions": "id", "oidc_grants": "id", "oidc_pushed": "hash", "oidc_once": "hash",
-		"oidc_sandbox_sessions": "id", "oidc_visits": "session, client"} {
+	for table, key := range map[string]string{"oidc_interactions": "id", "oidc_grants": "id", "oidc_pushed": "hash", "oidc_once": "hash", "oidc_sandbox_sessions": "id"} {
 		for more := true; more; {
 			err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE (`+key+`) IN (SELECT `+key+` FROM `+table+
+				result, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE `+key+` IN (SELECT `+key+` FROM `+table+
 					` WHERE expires < $1 ORDER BY expires LIMIT $2)`, now, sweepRows)
 				if err != nil {
 					return err
@@ -54,5 +53,8 @@ func (p *Provider) Sweep(ctx context.Context) error {
 			}
 		}
 	}
-	return p.sweepSandbox(ctx)
+	if err := p.sweepSandbox(ctx); err != nil {
+		return err
+	}
+	return p.sweepVisits(ctx)
 }
