@@ -73,11 +73,10 @@ func (p *Provider) keysOf(ctx context.Context, c *client, age time.Duration) ([]
 		return set.usable(now)
 	}
 	set.tried = now
-	keys, err := p.fetchKeys(ctx, c.JWKSURI)
+	// Whoever asks may be a stranger, and leave: the fetch ends by its own limit, and
+	// the next one still has to wait.
+	keys, err := p.fetchKeys(context.WithoutCancel(ctx), c.JWKSURI)
 	if err != nil {
-		if ctx.Err() != nil {
-			set.tried = time.Time{} // whoever asked has gone, which says nothing of the address
-		}
 		p.log.WarnContext(ctx, "fetch client's keys", slog.String("client", c.ID), slog.Any("cause", err))
 		return set.usable(now)
 	}

@@ -70,11 +70,13 @@ func (c *Client) values() []any {
 		}
 		return 0
 	}
-	pair := func(alg, enc string) string { return strings.TrimSpace(alg + " " + enc) }
 	return []any{strings.Join(c.Scopes, " "), c.Name, strings.Join(c.RedirectURIs, " "), string(c.JWKS), c.JWKSURI, number(c.DPoP), c.IDTokenAlg,
 		pair(c.IDTokenKeyAlg, c.IDTokenEnc), pair(c.UserinfoKeyAlg, c.UserinfoEnc), c.DefaultACR, strings.Join(c.Contacts, " "),
 		strings.Join(c.PostLogoutRedirectURIs, " "), c.BackchannelLogoutURI, number(c.BackchannelLogoutSessionRequired)}
 }
+
+// pair is how an encryption is stored, and told: "" for none.
+func pair(alg, enc string) string { return strings.TrimSpace(alg + " " + enc) }
 
 // storedProfile is the profile as it is stored: a client of the sandbox is none to a
 // release that knows no sandbox.
@@ -98,10 +100,14 @@ func (c *Client) eventData() map[string]any {
 	data := map[string]any{"agency": c.Agency, "scopes": strings.Join(c.Scopes, " "), "profile": c.Profile, "name": c.Name,
 		"redirect_uris": strings.Join(c.RedirectURIs, " "), "auth_method": c.AuthMethod}
 	for name, value := range map[string]string{"keys": thumbprints(c.JWKS), "jwks_uri": c.JWKSURI, "sector": c.SectorIdentifier, "default_acr": c.DefaultACR,
-		"post_logout_redirect_uris": strings.Join(c.PostLogoutRedirectURIs, " "), "backchannel_logout_uri": c.BackchannelLogoutURI} {
+		"post_logout_redirect_uris": strings.Join(c.PostLogoutRedirectURIs, " "), "backchannel_logout_uri": c.BackchannelLogoutURI,
+		"id_token_alg": c.IDTokenAlg, "id_token_encryption": pair(c.IDTokenKeyAlg, c.IDTokenEnc), "userinfo_encryption": pair(c.UserinfoKeyAlg, c.UserinfoEnc)} {
 		if value != "" {
 			data[name] = value
 		}
+	}
+	if c.DPoP {
+		data["dpop"] = true
 	}
 	return data
 }
