@@ -20,7 +20,7 @@ type logout struct {
 	client   *client // nil where nobody says who asks
 	redirect string  // "" for none
 	state    string
-	hinted   string // the sid of an ID token of that client, "" without one
+	hinted   string // the sid of an ID token of that client, "" without one; nobody else knows it
 }
 
 // What is wrong with a request to sign out is told to the person: an address that
@@ -71,6 +71,9 @@ func (p *Provider) parseLogout(ctx context.Context, values url.Values) (*logout,
 		if c != nil {
 			id, l.hinted = c.Audience, c.Session
 		}
+	}
+	if hint == "" && id != "" {
+		l.hinted = values.Get("sid") // as a posted token was read
 	}
 	if id == "" {
 		if l.redirect != "" {
@@ -151,6 +154,23 @@ func (p *Provider) servePostedLogout(w http.ResponseWriter, r *http.Request) err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
+	// What is personal in an ID token stays out of the address: it goes on as what it says.
+	if list := values["id_token_hint"]; len(list) > 1 || len(values["client_id"]) > 1 {
+		return errLogout
+	} else if len(list) == 1 {
+		c, err := p.hintOf(r.Context(), list[0])
+		if err != nil {
+			return err
+		}
+		if c != nil && values.Has("client_id") && values.Get("client_id") != c.Audience {
+			return errLogoutClient
+		}
+		values.Del("id_token_hint")
+		if c != nil {
+			values.Set("client_id", c.Audience)
+			values.Set("sid", c.Session)
+		}
+	}
 	http.Redirect(w, r, logoutPath+"?"+values.Encode(), http.StatusSeeOther)
 	return nil
 }

@@ -226,9 +226,10 @@ func TestLogoutPosted(t *testing.T) {
 	form := url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {bye}, "state": {"x"}, "ui_locales": {"en-GB"}}
 	w := c.nobody(t).post("/oidc/logout", form)
 	to := w.Header().Get("Location")
-	if w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/oidc/logout?") || !c.live(t, "s1") || w.Header().Get("Referrer-Policy") != "no-referrer" {
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/oidc/logout?") || strings.Contains(to, "eyJ") || !c.live(t, "s1") || w.Header().Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("status %d to %q", w.Code, to)
 	}
+	first := to
 	w = b.get(to)
 	if to = w.Header().Get("Location"); !strings.Contains(to, "lang=en") || !c.live(t, "s1") {
 		t.Fatalf("status %d to %q", w.Code, to)
@@ -236,6 +237,18 @@ func TestLogoutPosted(t *testing.T) {
 	w = b.get(to) // keeps the language
 	if w = b.get(w.Header().Get("Location")); w.Header().Get("Location") != bye+"&state=x" || c.live(t, "s1") {
 		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
+	}
+	for name, form := range map[string]url.Values{"another client than the token's": {"id_token_hint": {hint}, "client_id": {"complaints"}},
+		"two tokens": {"id_token_hint": {hint, hint}}, "two clients": {"id_token_hint": {hint}, "client_id": {"permits", "permits"}}} {
+		if w := c.nobody(t).post("/oidc/logout", form); w.Code != 400 {
+			t.Errorf("%s: status %d", name, w.Code)
+		}
+	}
+	again := c.signIn(t, "s2", c.wang)
+	for name, at := range map[string]string{"another session's": first, "nobody's": logoutURL("client_id", "permits", "sid", "x"), "without a client": logoutURL("sid", "x")} {
+		if w := again.get(at); w.Code == 500 || !c.live(t, "s2") {
+			t.Errorf("a session's name, %s: status %d", name, w.Code)
+		}
 	}
 	if w := c.nobody(t).post("/oidc/logout?x=1", form); w.Code != 400 {
 		t.Errorf("parameters in the address too: status %d", w.Code)
