@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/obs"
@@ -25,7 +26,10 @@ func Handler(f func(w http.ResponseWriter, r *http.Request) error, log *slog.Log
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := &tracker{ResponseWriter: w}
-		err := f(t, r)
+		err := checkPath(r)
+		if err == nil {
+			err = f(t, r)
+		}
 		if err == nil {
 			return
 		}
@@ -35,6 +39,14 @@ func Handler(f func(w http.ResponseWriter, r *http.Request) error, log *slog.Log
 		}
 		writeFailure(w, r, err)
 	})
+}
+
+// checkPath refuses a path with NUL, which names nothing: PostgreSQL has no such text.
+func checkPath(r *http.Request) error {
+	if strings.IndexByte(r.URL.Path, 0) >= 0 {
+		return fault.New(fault.NotFound, "nothing is there")
+	}
+	return nil
 }
 
 // Status returns the HTTP status with which Handler answers err.

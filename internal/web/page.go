@@ -225,6 +225,9 @@ func (p *Pages) Handler(f func(w http.ResponseWriter, r *http.Request) error) ht
 		t := &tracker{ResponseWriter: w}
 		id, err := p.site.o.Identify(r)
 		if err == nil {
+			err = checkPath(r)
+		}
+		if err == nil {
 			if id != nil {
 				r = r.WithContext(WithIdentity(r.Context(), id))
 			}
