@@ -51,6 +51,12 @@ func (s *Service) change(ctx context.Context, person string, kind Kind, b by, ot
 				return err
 			}
 		}
+		// A code that was stolen is of no use any more once its owner has changed a secret.
+		if others || kind == RecoveryCodesMade {
+			if err := s.stopRecoveries(ctx, tx, person, b); err != nil {
+				return err
+			}
+		}
 		_, err := audit.Append(ctx, tx, audit.Event{Kind: "login.account." + string(kind), Actor: b.actor, Object: "person:" + person})
 		if err != nil {
 			return err
@@ -73,7 +79,12 @@ func holdSession(ctx context.Context, tx db.Tx, person, session string) error {
 	if !open {
 		return ErrSession
 	}
-	// After the lock, in a statement of its own: it sees what was committed before.
+	return stands(ctx, tx, person, session)
+}
+
+// stands looks for a person's session after their account is held, in a statement of
+// its own: it sees what was committed before. It fails with ErrSession.
+func stands(ctx context.Context, tx db.Tx, person, session string) error {
 	var one int
 	return noRows(tx.QueryRowContext(ctx, `SELECT 1 FROM login_sessions WHERE id = $1 AND person = $2`, session, person).Scan(&one), ErrSession)
 }

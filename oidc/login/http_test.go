@@ -53,13 +53,11 @@ func TestAccountsAPI(t *testing.T) {
 			"another verb":    {"POST", p.id + "/delete", "operator", 404},
 			"only looking":    {"GET", p.id + "/disable", "operator", 405},
 			"enable, nobody":  {"POST", "nobody/enable", "operator", 404},
-			"signout, nobody": {"POST", "%00/signout", "operator", 404},
+			"signout, nobody": {"POST", "x/signout", "operator", 404},
+			"signout, NUL":    {"POST", "%00/signout", "operator", 404},
 		} {
 			t.Run(name, func(t *testing.T) {
-				if name == "signout, nobody" {
-					k.path = "x/signout"
-				}
-				if w := call(k.method, k.path, k.token); w.Code != k.status && !(k.status == 401 && w.Code == 403) {
+				if w := call(k.method, k.path, k.token); w.Code != k.status {
 					t.Errorf("status %d: %s", w.Code, w.Body)
 				}
 			})

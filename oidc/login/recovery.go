@@ -123,7 +123,8 @@ func (s *Service) findRecovery(ctx context.Context, hash []byte) (*recovery, err
 	return &found, nil
 }
 
-// stopRecoveries ends what is under way for a person who has just signed in.
+// stopRecoveries ends what is under way for a person who has just signed in, or changed a
+// secret of their account.
 func (s *Service) stopRecoveries(ctx context.Context, tx db.Tx, person string, b by) error {
 	n, err := affected(tx.ExecContext(ctx, `UPDATE login_recoveries SET ended = $2 WHERE person = $1 AND ended = 0`, person, db.Micros(s.o.Now())))
 	if err != nil || n == 0 {

@@ -132,6 +132,29 @@ func TestRecoveryStops(t *testing.T) {
 	})
 }
 
+// TestChangeStopsRecovery: whoever changes a secret of their account while a thief waits
+// with a stolen code has stopped the thief.
+func TestChangeStopsRecovery(t *testing.T) {
+	each(t, func(t *testing.T, c *city) {
+		for name, change := range map[string]func(b *client){
+			"codes":    func(b *client) { b.codes() },
+			"password": func(b *client) { want(t, b.post("/account/password", "password", fresh, "again", fresh), 303) },
+		} {
+			p, b, thief := c.citizen(t, name), c.client(t), c.client(t)
+			want(t, b.signIn(p, c.code(p, 0)), 303)
+			codes := b.codes()
+			want(t, thief.post("/login/recover", "username", name, "code", codes[0]), 303)
+			want(t, thief.get("/login/recover"), 200, "this takes 24 hours")
+			change(b)
+			c.clock.add(24 * time.Hour)
+			want(t, thief.get("/login/recover"), 200, "Enter your username")
+			if got := c.kinds(t, p); !slices.Contains(got, login.RecoveryStopped) {
+				t.Errorf("%s: history %v", name, got)
+			}
+		}
+	})
+}
+
 func TestRecoveryRefused(t *testing.T) {
 	each(t, func(t *testing.T, c *city) {
 		p, codes := c.recovering(t, "wang")

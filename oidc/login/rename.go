@@ -69,6 +69,9 @@ func (s *Service) takeRename(w http.ResponseWriter, r *http.Request, id *web.Ide
 // one that is not theirs. The event does not tell the name, which is personal.
 func (s *Service) renamePasskey(ctx context.Context, person, id, name string, b by) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
+		if err := holdSession(ctx, tx, person, b.session); err != nil {
+			return err
+		}
 		n, err := affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET name = $3 WHERE id = $1 AND person = $2`, id, person, name))
 		if err == nil && n == 0 {
 			err = errPasskeyGone

@@ -43,6 +43,7 @@ var (
 // sighting is what a clerk confirms: that they have seen somebody and their document.
 type sighting struct {
 	clerk, agency, person string
+	session               string // the clerk's
 	document              registry.Kind
 	request               string // of the page, so that it counts once
 }
@@ -113,6 +114,12 @@ func (s *Service) mayBegin(ctx context.Context, tx db.Tx, g sighting, now time.T
 		if !ok && person == g.person {
 			return errReproofNobody
 		}
+		if !ok {
+			return ErrSession
+		}
+	}
+	if err := stands(ctx, tx, g.clerk, g.session); err != nil {
+		return err
 	}
 	var n int64
 	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM login_reproofs WHERE request = $1`, g.request).Scan(&n); err != nil {

@@ -286,7 +286,7 @@ func (s *Service) takeSighting(w http.ResponseWriter, r *http.Request, id *web.I
 		page.Form.Blame("seen", web.Text{ZH: "请确认您已当面查看证件原件", EN: "Confirm that you have seen the person and the document"})
 		return s.pages.Render(w, r, deskOf(page))
 	}
-	code, made, err := s.beginReproof(r.Context(), sighting{clerk: id.Person, agency: c.Agency, person: c.Person, document: c.Kind, request: c.Request})
+	code, made, err := s.beginReproof(r.Context(), sighting{clerk: id.Person, session: id.Session, agency: c.Agency, person: c.Person, document: c.Kind, request: c.Request})
 	if err != nil {
 		return err
 	}
