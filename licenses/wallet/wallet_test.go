@@ -222,7 +222,7 @@ func TestOthersPermits(t *testing.T) {
 			{"nobody's", as(c.lin, ""), db.NewID()},
 			{"not an id", as(c.lin, ""), "%27%20OR%201=1"},
 			{"a number", as(c.lin, ""), own.Number},
-			{"NUL", as(c.lin, ""), "%00"},
+			{"a control character", as(c.lin, ""), "%01"},
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				for _, end := range []string{"", "/show", "/qr.svg", "/qr.png"} {
@@ -231,6 +231,8 @@ func TestOthersPermits(t *testing.T) {
 				}
 			})
 		}
+		page, _ := c.get(as(c.lin, ""), "zh", "/wallet/%00", 404)
+		wantText(t, page, []string{"找不到页面"}, []string{"教师资格", "食品经营"})
 	})
 }
 
