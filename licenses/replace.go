@@ -84,13 +84,15 @@ func (s *Service) replace(ctx context.Context, caller web.Caller, id string, r R
 		return nil, err
 	}
 	d := &draft{key: r.Key, hash: hash, lic: &License{hash: hash}}
+	// Read before the key is looked for: whoever finds it replaced finds the key of
+	// the one that did it.
+	old, err := s.Any(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	if used, err := s.ByKey(ctx, caller.ClientID, r.Key); err == nil {
 		return s.again(ctx, caller, d, used)
 	} else if !errors.Is(err, ErrNotFound) {
-		return nil, err
-	}
-	old, err := s.Any(ctx, id)
-	if err != nil {
 		return nil, err
 	}
 	if err := s.succeed(ctx, d, old, agency, r, now); err != nil {
