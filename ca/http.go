@@ -211,13 +211,10 @@ func (c *CA) findHandler(w http.ResponseWriter, r *http.Request) error {
 	return web.WriteJSON(w, http.StatusOK, v)
 }
 
-// idempotencyKey returns the header, which every call that changes something needs.
+// idempotencyKey returns the header as the register of acts has it.
 func idempotencyKey(r *http.Request) (string, error) {
-	v := r.Header.Values("Idempotency-Key")
-	if len(v) != 1 || len(v[0]) == 0 || len(v[0]) > 100 || !isText(v[0], 1, 100) {
-		return "", fault.New(fault.Invalid, "one Idempotency-Key header of 1 to 100 characters is required")
-	}
-	return "api:" + v[0], nil
+	key, err := web.IdempotencyKey(r)
+	return "api:" + key, err
 }
 
 func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {

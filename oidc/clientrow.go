@@ -91,7 +91,7 @@ func (c *Client) storedProfile() string {
 func insertClient(ctx context.Context, tx db.Tx, c Client, hash [sha256.Size]byte) (bool, error) {
 	values := append(c.values(), c.ID, hash[:], sql.NullString{String: c.Agency, Valid: c.Agency != ""}, c.storedProfile(), db.Micros(c.Created), c.AuthMethod,
 		c.SectorIdentifier, db.Micros(c.Expires))
-	return changed(tx.ExecContext(ctx, `INSERT INTO oidc_clients (`+particulars+`, id, secret_hash, agency, profile, created, auth_method, sector, expires) VALUES `+
+	return db.Changed(tx.ExecContext(ctx, `INSERT INTO oidc_clients (`+particulars+`, id, secret_hash, agency, profile, created, auth_method, sector, expires) VALUES `+
 		db.Values(1, len(values))+` ON CONFLICT DO NOTHING`, values...))
 }
 

@@ -132,7 +132,7 @@ func (p *Provider) WithdrawConsent(ctx context.Context, actor, person, client st
 		return fault.New(fault.Invalid, "this is no client")
 	}
 	err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-		ok, err := changed(tx.ExecContext(ctx, `DELETE FROM oidc_consents WHERE person = $1 AND client = $2`, person, client))
+		ok, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM oidc_consents WHERE person = $1 AND client = $2`, person, client))
 		if err != nil || !ok {
 			return err
 		}

@@ -115,22 +115,13 @@ func insertGrant(ctx context.Context, tx db.Tx, g *grant) error {
 
 // endGrant ends a grant once; later reasons do not count.
 func endGrant(ctx context.Context, tx db.Tx, g *grant, reason, actor string, now time.Time) error {
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET ended = $1, reason = $2 WHERE id = $3 AND ended = 0`, db.Micros(now), reason, g.id))
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET ended = $1, reason = $2 WHERE id = $3 AND ended = 0`, db.Micros(now), reason, g.id))
 	if err != nil || !ok || g.isPersona() {
 		return err
 	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: "oidc.grant.end", Actor: actor, Object: "grant:" + g.id,
 		Data: map[string]any{"client": g.client, "reason": reason}})
 	return err
-}
-
-// changed reports whether a statement changed a row.
-func changed(result sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
 }
 
 // A code or a refresh token is the id of its grant, a dot and 256 random bits. The

@@ -211,7 +211,7 @@ func (p *Provider) finish(ctx context.Context, i *interaction, a *authorization,
 			}
 		}
 		id = g.id
-		ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_interactions SET outcome = $1, grant_id = $2 WHERE id = $3 AND outcome = ''`,
+		ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_interactions SET outcome = $1, grant_id = $2 WHERE id = $3 AND outcome = ''`,
 			outcomeAllowed, g.id, i.id))
 		if err != nil {
 			return err
@@ -237,7 +237,7 @@ func renewCode(ctx context.Context, tx db.Tx, interaction string, g *grant) (id 
 	if outcome != outcomeAllowed {
 		return "", errAnswered
 	}
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET code_hash = $1, created = $2, firm = $3, firm_name = $4
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET code_hash = $1, created = $2, firm = $3, firm_name = $4
 		WHERE id = $5 AND person = $6 AND session = $7 AND consent = $8 AND redeemed = 0 AND ended = 0`,
 		g.codeHash, db.Micros(g.created), g.firm, g.firmName, id, g.person, g.session, g.consent))
 	if err == nil && !ok {
@@ -249,7 +249,7 @@ func renewCode(ctx context.Context, tx db.Tx, interaction string, g *grant) (id 
 // deny answers an interaction with no. Saying no again is the same.
 func (p *Provider) deny(ctx context.Context, i *interaction) error {
 	err := p.o.DB.Update(ctx, func(tx db.Tx) error {
-		ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_interactions SET outcome = $1 WHERE id = $2 AND outcome IN ('', $3)`,
+		ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_interactions SET outcome = $1 WHERE id = $2 AND outcome IN ('', $3)`,
 			outcomeDenied, i.id, outcomeDenied))
 		if err == nil && !ok {
 			err = errAnswered

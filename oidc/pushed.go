@@ -173,7 +173,7 @@ func (a *authorization) consume(ctx context.Context, tx db.Tx, interaction strin
 	if interaction != "" { // the browser may load the address again while it waits
 		life = interactionLife
 	}
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_pushed SET used = $1, interaction = $2, expires = $3 WHERE hash = $4 AND used = 0 AND expires > $5`,
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_pushed SET used = $1, interaction = $2, expires = $3 WHERE hash = $4 AND used = 0 AND expires > $5`,
 		db.Micros(now), interaction, db.Micros(now.Add(life)), a.pushed, db.Micros(now)))
 	if err == nil && !ok {
 		err = errPushed

@@ -107,7 +107,7 @@ func (p *Provider) AddSandboxClient(ctx context.Context, s SandboxClient) (Clien
 }
 
 func insertSandbox(ctx context.Context, tx db.Tx, c Client, hash [sha256.Size]byte) error {
-	room, err := changed(tx.ExecContext(ctx, `UPDATE oidc_sandbox_room SET taken = taken + 1 WHERE one = 1 AND taken < $1`, sandboxMost))
+	room, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_sandbox_room SET taken = taken + 1 WHERE one = 1 AND taken < $1`, sandboxMost))
 	if err == nil && !room {
 		err = errSandboxFull
 	}
@@ -200,7 +200,7 @@ func sandboxEnded(ctx context.Context, tx db.Tx, now time.Time) (ids []string, e
 func deleteSandbox(ctx context.Context, tx db.Tx, ids []string) error {
 	var events []audit.Event
 	for _, id := range ids {
-		ok, err := changed(tx.ExecContext(ctx, `DELETE FROM oidc_clients WHERE id = $1 AND expires > 0`, id))
+		ok, err := db.Changed(tx.ExecContext(ctx, `DELETE FROM oidc_clients WHERE id = $1 AND expires > 0`, id))
 		if err != nil {
 			return err
 		}

@@ -76,7 +76,7 @@ func updateClient(ctx context.Context, tx db.Tx, actor string, c Client) error {
 		fmt.Fprintf(&set, "%s = $%d", strings.TrimSpace(column), i+1)
 	}
 	values = append(values, c.ID)
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_clients SET `+set.String()+fmt.Sprintf(` WHERE id = $%d`, len(values)), values...))
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_clients SET `+set.String()+fmt.Sprintf(` WHERE id = $%d`, len(values)), values...))
 	if err == nil && !ok {
 		err = ErrClient
 	}

@@ -121,7 +121,7 @@ func (w *work) commit(ctx context.Context) error {
 // redeemCode turns a code into a family of tokens, once.
 func (w *work) redeemCode(ctx context.Context, tx db.Tx, now time.Time) error {
 	g := w.grant
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET redeemed = $1 WHERE id = $2 AND redeemed = 0 AND ended = 0 AND code_hash = $3`,
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE oidc_grants SET redeemed = $1 WHERE id = $2 AND redeemed = 0 AND ended = 0 AND code_hash = $3`,
 		db.Micros(now), g.id, w.code))
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (w *work) rotateToken(ctx context.Context, tx db.Tx, now time.Time) error {
 	if w.twin { // takes the row's lock and makes sure that the successor is unused
 		query, args = `UPDATE oidc_grants SET generation = $1 WHERE id = $2 AND generation = $3 AND ended = 0`, []any{next, g.id, next}
 	}
-	ok, err := changed(tx.ExecContext(ctx, query, args...))
+	ok, err := db.Changed(tx.ExecContext(ctx, query, args...))
 	if err != nil {
 		return err
 	}

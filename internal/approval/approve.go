@@ -151,7 +151,7 @@ func (s *Service) storeApproval(ctx context.Context, tx db.Tx, r Request, a appr
 		return err
 	}
 	// The first lease is this process's.
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = 'approved', decider = $2, decided_at = $3, statement = $4, method = $5,
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = 'approved', decider = $2, decided_at = $3, statement = $4, method = $5,
 		proof = $6, credential = $7, runner = $8, leased_until = $9, attempts = 1 WHERE id = $1 AND state = 'open'`,
 		r.ID, a.approver, db.Micros(a.now), r.Statement, r.Method, r.Proof, r.Credential, a.token, db.Micros(a.now.Add(leaseLife))))
 	if err != nil {
@@ -161,7 +161,7 @@ func (s *Service) storeApproval(ctx context.Context, tx db.Tx, r Request, a appr
 		return errDecided
 	}
 	// Of two answers at once with one counter, one is refused.
-	ok, err = changed(tx.ExecContext(ctx, `UPDATE officer_credentials SET sign_count = $3, used_at = $4 WHERE id = $1 AND sign_count = $2 AND removed_at = 0`,
+	ok, err = db.Changed(tx.ExecContext(ctx, `UPDATE officer_credentials SET sign_count = $3, used_at = $4 WHERE id = $1 AND sign_count = $2 AND removed_at = 0`,
 		a.known.ID, int64(a.known.signCount), int64(a.used), db.Micros(a.now)))
 	if err != nil {
 		return err

@@ -145,7 +145,7 @@ func insertCredential(ctx context.Context, tx db.Tx, c credential) error {
 	if have >= MaxCredentials {
 		return errMany
 	}
-	ok, err := changed(tx.ExecContext(ctx, `INSERT INTO officer_credentials (id, person, kind, handle, public_key, rp_id, sign_count, backup_eligible,
+	ok, err := db.Changed(tx.ExecContext(ctx, `INSERT INTO officer_credentials (id, person, kind, handle, public_key, rp_id, sign_count, backup_eligible,
 		ends_at, name, added_at, added_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING`,
 		c.ID, c.Person, c.Kind, c.handle, c.publicKey, c.rpID, int64(c.signCount), number(c.Synced), db.Micros(c.Until), c.Name, db.Micros(c.Added), c.addedBy))
 	if err != nil {
@@ -185,7 +185,7 @@ func (s *Service) RemoveCredential(ctx context.Context, person, id string) error
 
 // removeCredential ends a credential that is in use. What it signed stays good.
 func removeCredential(ctx context.Context, tx db.Tx, c credential, actor string, now time.Time) error {
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE officer_credentials SET removed_at = $2 WHERE id = $1 AND removed_at = 0`, c.ID, db.Micros(now)))
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE officer_credentials SET removed_at = $2 WHERE id = $1 AND removed_at = 0`, c.ID, db.Micros(now)))
 	if err != nil {
 		return err
 	}

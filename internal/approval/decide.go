@@ -82,7 +82,7 @@ func (d decision) may(ctx context.Context, tx db.Tx, r Request) error {
 }
 
 func (d decision) store(ctx context.Context, tx db.Tx, r Request, now time.Time) error {
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = $2, decider = $3, decided_at = $4, finished_at = $4, note = $5
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = $2, decider = $3, decided_at = $4, finished_at = $4, note = $5
 		WHERE id = $1 AND state = 'open'`, d.id, string(d.to), d.person, db.Micros(now), d.note))
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Service) failOpen(ctx context.Context, r Request) error {
 	now := s.o.Now()
 	ok := false
 	err := s.o.DB.Update(ctx, func(tx db.Tx) (err error) {
-		ok, err = changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = 'failed', finished_at = $2, note = $3 WHERE id = $1 AND state = 'open'`,
+		ok, err = db.Changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = 'failed', finished_at = $2, note = $3 WHERE id = $1 AND state = 'open'`,
 			r.ID, db.Micros(now), fault.Public(ErrChanged)))
 		if err != nil || !ok {
 			return err

@@ -157,7 +157,7 @@ type officerRow struct {
 // addOfficer writes an officer with the event. Somebody who was removed before
 // comes back as new, with their old handle.
 func addOfficer(ctx context.Context, tx db.Tx, o officerRow, actor string) error {
-	ok, err := changed(tx.ExecContext(ctx, `INSERT INTO officers (person, handle, since, added_at, added_by) VALUES ($1, $2, $3, $4, $5)
+	ok, err := db.Changed(tx.ExecContext(ctx, `INSERT INTO officers (person, handle, since, added_at, added_by) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (person) DO UPDATE SET since = excluded.since, added_at = excluded.added_at, added_by = excluded.added_by, removed_at = 0
 		WHERE officers.removed_at <> 0`, o.person, o.handle, o.since, db.Micros(o.at), o.addedBy))
 	if err != nil {
@@ -173,7 +173,7 @@ func addOfficer(ctx context.Context, tx db.Tx, o officerRow, actor string) error
 // removeOfficer ends an officer, their credentials and what they might enrol. It
 // does not count who is left.
 func removeOfficer(ctx context.Context, tx db.Tx, person, by, actor string, now time.Time) error {
-	ok, err := changed(tx.ExecContext(ctx, `UPDATE officers SET removed_at = $2 WHERE person = $1 AND removed_at = 0`, person, db.Micros(now)))
+	ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE officers SET removed_at = $2 WHERE person = $1 AND removed_at = 0`, person, db.Micros(now)))
 	if err != nil {
 		return err
 	}

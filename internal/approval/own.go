@@ -111,7 +111,7 @@ func (s *Service) once(ctx context.Context, by Decision, change func(tx db.Tx) e
 		if _, err := lock(ctx, tx); err != nil {
 			return err
 		}
-		fresh, err := changed(tx.ExecContext(ctx, `INSERT INTO officer_changes (request) VALUES ($1) ON CONFLICT DO NOTHING`, by.Request))
+		fresh, err := db.Changed(tx.ExecContext(ctx, `INSERT INTO officer_changes (request) VALUES ($1) ON CONFLICT DO NOTHING`, by.Request))
 		if err != nil || !fresh {
 			return err
 		}

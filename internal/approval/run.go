@@ -83,7 +83,7 @@ func (s *Service) begin(ctx context.Context, r Request, token string) error {
 		return err
 	}
 	return s.o.DB.Update(ctx, func(tx db.Tx) error {
-		ok, err := changed(tx.ExecContext(ctx, `UPDATE approval_requests SET started_at = $3 WHERE id = $1 AND runner = $2 AND state = 'approved'
+		ok, err := db.Changed(tx.ExecContext(ctx, `UPDATE approval_requests SET started_at = $3 WHERE id = $1 AND runner = $2 AND state = 'approved'
 			AND started_at = 0`, r.ID, token, db.Micros(now)))
 		if err != nil {
 			return err
@@ -105,7 +105,7 @@ func (s *Service) finish(ctx context.Context, r Request, token string, to State,
 	}
 	ok := false
 	err := s.o.DB.Update(ctx, func(tx db.Tx) (err error) {
-		ok, err = changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = $3, finished_at = $4, note = $5 WHERE id = $1 AND runner = $2
+		ok, err = db.Changed(tx.ExecContext(ctx, `UPDATE approval_requests SET state = $3, finished_at = $4, note = $5 WHERE id = $1 AND runner = $2
 			AND state = 'approved'`, r.ID, token, string(to), db.Micros(now), note))
 		if err != nil || !ok {
 			return err

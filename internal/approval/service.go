@@ -2,7 +2,6 @@ package approval
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -106,15 +105,6 @@ func lock(ctx context.Context, tx db.Tx) (version int64, err error) {
 func advance(ctx context.Context, tx db.Tx) (version int64, err error) {
 	err = tx.QueryRowContext(ctx, `UPDATE approval_state SET version = version + 1 WHERE one = 1 RETURNING version`).Scan(&version)
 	return version, err
-}
-
-// changed reports whether a statement changed a row.
-func changed(result sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
 }
 
 // permanent reports whether an error is somebody's answer and not a part that is

@@ -169,7 +169,7 @@ func (r *Request) insert(ctx context.Context, tx db.Tx) (bool, error) {
 	if len(shown) > maxShown {
 		return false, fault.New(fault.TooLarge, "the request does too much at once")
 	}
-	return changed(tx.ExecContext(ctx, `INSERT INTO approval_requests (id, kind, params, resolved, shown, subject, requester, reason, request_key,
+	return db.Changed(tx.ExecContext(ctx, `INSERT INTO approval_requests (id, kind, params, resolved, shown, subject, requester, reason, request_key,
 		request_hash, nonce, version, state, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT DO NOTHING`, r.ID, r.Kind, []byte(r.Params), []byte(r.Resolved), shown, r.Subject, r.Requester, r.Reason, r.key,
 		r.hash, r.nonce[:], r.version, string(r.State), db.Micros(r.Created), db.Micros(r.Expires)))

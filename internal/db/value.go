@@ -2,6 +2,7 @@ package db
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"encoding/base32"
 	"encoding/binary"
 	"iter"
@@ -41,6 +42,20 @@ func NewID() string {
 	_, _ = rand.Read(b[7:])
 	binary.BigEndian.PutUint64(b[:8], tick<<4|uint64(b[7]&0x0F))
 	return idEncoding.EncodeToString(b[:])
+}
+
+// Affected returns how many rows a statement changed.
+func Affected(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Changed reports whether a statement changed a row.
+func Changed(result sql.Result, err error) (bool, error) {
+	n, err := Affected(result, err)
+	return n > 0, err
 }
 
 // Micros returns t as the microseconds since 1970 that columns hold, 0 for the

@@ -140,3 +140,18 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	_, _ = w.Write(append(b, '\n'))
 	return nil
 }
+
+// IdempotencyKey returns the header of that name, which every call that changes
+// something needs: one value of 1 to 100 printable ASCII characters without spaces.
+func IdempotencyKey(r *http.Request) (string, error) {
+	v := r.Header.Values("Idempotency-Key")
+	if len(v) != 1 || len(v[0]) < 1 || len(v[0]) > 100 {
+		return "", fault.New(fault.Invalid, "one Idempotency-Key header of 1 to 100 characters is required")
+	}
+	for _, c := range []byte(v[0]) {
+		if c < 0x21 || c > 0x7e {
+			return "", fault.New(fault.Invalid, "an Idempotency-Key has printable ASCII characters without spaces")
+		}
+	}
+	return v[0], nil
+}

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -153,4 +154,31 @@ func FuzzUnmarshalJSON(f *testing.F) {
 			t.Error(diff)
 		}
 	})
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		values []string
+		want   string
+	}{
+		{"one", []string{"4f1c-~!"}, "4f1c-~!"},
+		{"as long as may be", []string{strings.Repeat("k", 100)}, strings.Repeat("k", 100)},
+		{"none", nil, ""},
+		{"empty", []string{""}, ""},
+		{"two", []string{"a", "a"}, ""},
+		{"too long", []string{strings.Repeat("k", 101)}, ""},
+		{"a space", []string{"a b"}, ""},
+		{"a line end", []string{"a\nb"}, ""},
+		{"beyond ASCII", []string{"é"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodPost, "/", nil)
+			r.Header["Idempotency-Key"] = tt.values
+			got, err := web.IdempotencyKey(r)
+			if got != tt.want || (err == nil) != (tt.want != "") || err != nil && fault.KindOf(err) != fault.Invalid {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
 }

@@ -84,7 +84,7 @@ func (s *Service) fails(ctx context.Context, u *subscription, now time.Time) err
 func (s *Service) disable(ctx context.Context, u *subscription, reason string) error {
 	var did bool
 	err := s.o.DB.Update(ctx, func(tx db.Tx) (err error) {
-		did, err = changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET disabled = $1, reason = $2
+		did, err = db.Changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET disabled = $1, reason = $2
 			WHERE id = $3 AND disabled = 0 AND removed = 0 AND ($4 <> 'failing' OR failing = $5)`, db.Micros(s.o.Now()), reason, u.id, reason, u.failing))
 		if err != nil || !did {
 			return err

@@ -67,7 +67,7 @@ func (s *Service) step(ctx context.Context, a *Area) (more bool, err error) {
 	written, moved := 0, false
 	err = s.o.DB.Update(ctx, func(tx db.Tx) error {
 		written = 0
-		if moved, err = changed(tx.ExecContext(ctx, `UPDATE webhook_cursors SET next = $1 WHERE area = $2 AND next = $3`, next, a.Name, from)); err != nil || !moved {
+		if moved, err = db.Changed(tx.ExecContext(ctx, `UPDATE webhook_cursors SET next = $1 WHERE area = $2 AND next = $3`, next, a.Name, from)); err != nil || !moved {
 			return err
 		}
 		messages, err := s.messages(ctx, tx, a, list)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/signet-city/signet/internal/db"
-	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 )
 
@@ -67,20 +66,6 @@ func (s *Service) view(u *subscription, secret []byte) view {
 	return v
 }
 
-// idempotencyKey returns the header, which every POST needs.
-func idempotencyKey(r *http.Request) (string, error) {
-	v := r.Header.Values("Idempotency-Key")
-	if len(v) != 1 || len(v[0]) < 1 || len(v[0]) > 100 {
-		return "", fault.New(fault.Invalid, "one Idempotency-Key header of 1 to 100 characters is required")
-	}
-	for _, c := range []byte(v[0]) {
-		if c < 0x21 || c > 0x7e {
-			return "", fault.New(fault.Invalid, "an Idempotency-Key has printable ASCII characters without spaces")
-		}
-	}
-	return v[0], nil
-}
-
 func (s *Service) getAll(w http.ResponseWriter, r *http.Request, a *Area, c web.Caller) error {
 	list, err := s.list(r.Context(), a, c)
 	if err != nil {
@@ -94,7 +79,7 @@ func (s *Service) getAll(w http.ResponseWriter, r *http.Request, a *Area, c web.
 }
 
 func (s *Service) post(w http.ResponseWriter, r *http.Request, a *Area, c web.Caller) error {
-	key, err := idempotencyKey(r)
+	key, err := web.IdempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -130,7 +115,7 @@ func (s *Service) delete(w http.ResponseWriter, r *http.Request, a *Area, c web.
 }
 
 func (s *Service) postRotate(w http.ResponseWriter, r *http.Request, a *Area, c web.Caller) error {
-	key, err := idempotencyKey(r)
+	key, err := web.IdempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -142,7 +127,7 @@ func (s *Service) postRotate(w http.ResponseWriter, r *http.Request, a *Area, c 
 }
 
 func (s *Service) postTest(w http.ResponseWriter, r *http.Request, a *Area, c web.Caller) error {
-	key, err := idempotencyKey(r)
+	key, err := web.IdempotencyKey(r)
 	if err != nil {
 		return err
 	}

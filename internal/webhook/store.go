@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -64,15 +63,6 @@ func (u *subscription) insert(ctx context.Context, tx db.Tx) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 		u.id, u.area, u.agency, u.url, strings.Join(u.types, " "), u.client, u.requestKey, u.hash, u.since, u.created, u.secret)
 	return err
-}
-
-// changed reports whether a statement changed a row.
-func changed(result sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
-	}
-	n, err := result.RowsAffected()
-	return n > 0, err
 }
 
 // previousUntil returns until when the secret before signs too, zero if it does not.

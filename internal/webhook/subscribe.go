@@ -177,7 +177,7 @@ func (s *Service) remove(ctx context.Context, a *Area, c web.Caller, id string) 
 		if err != nil {
 			return err
 		}
-		did, err := changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET removed = $1, secret = $2, previous = NULL
+		did, err := db.Changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET removed = $1, secret = $2, previous = NULL
 			WHERE id = $3 AND removed = 0`, db.Micros(s.o.Now()), []byte{}, id))
 		if err != nil || !did {
 			return err
@@ -219,7 +219,7 @@ func (s *Service) rotate(ctx context.Context, a *Area, c web.Caller, id, key str
 }
 
 func (u *subscription) rotate(ctx context.Context, tx db.Tx, c web.Caller, key string, sealed []byte, now time.Time) error {
-	did, err := changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET generation = generation + 1, previous = secret, secret = $1, rotated = $2, rotate_key = $3
+	did, err := db.Changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET generation = generation + 1, previous = secret, secret = $1, rotated = $2, rotate_key = $3
 		WHERE id = $4 AND generation = $5 AND removed = 0`, sealed, db.Micros(now), key, u.id, u.generation))
 	if err != nil {
 		return err
@@ -248,7 +248,7 @@ func (s *Service) test(ctx context.Context, a *Area, c web.Caller, id, key strin
 		if u.disabled > 0 {
 			return fault.New(fault.Conflict, "the webhook is disabled: remove it and add another")
 		}
-		did, err := changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET test_key = $1 WHERE id = $2 AND test_key <> $1 AND removed = 0`, key, id))
+		did, err := db.Changed(tx.ExecContext(ctx, `UPDATE webhook_subscriptions SET test_key = $1 WHERE id = $2 AND test_key <> $1 AND removed = 0`, key, id))
 		if err != nil || !did {
 			return err
 		}

@@ -3,7 +3,6 @@ package login
 import (
 	"context"
 	"crypto/ecdsa"
-	"database/sql"
 	"encoding/json/v2"
 	"errors"
 	"fmt"
@@ -96,7 +95,7 @@ func (s *Service) takeUsername(ctx context.Context, tx db.Tx, person, username s
 	if !free {
 		return errTaken
 	}
-	n, err := affected(tx.ExecContext(ctx, `INSERT INTO login_accounts (person, lookup, sealed, password, created)
+	n, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO login_accounts (person, lookup, sealed, password, created)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`, person, lookups[0], sealed, password, db.Micros(s.o.Now())))
 	if err == nil && n == 0 {
 		err = errTaken
@@ -105,14 +104,6 @@ func (s *Service) takeUsername(ctx context.Context, tx db.Tx, person, username s
 }
 
 var errTaken = fault.New(fault.Conflict, "the person has an account, or the username is taken")
-
-// affected returns how many rows a statement changed.
-func affected(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
 
 func (s *Service) sealAccount(ctx context.Context, person string, a sealedAccount) ([]byte, error) {
 	plain, err := json.Marshal(a)
@@ -173,7 +164,7 @@ func (s *Service) AddPasskey(ctx context.Context, actor, person string, p Passke
 		return fmt.Errorf("add passkey: %w", err)
 	}
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET handle = $2 WHERE person = $1 AND (handle IS NULL OR handle = $2)
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET handle = $2 WHERE person = $1 AND (handle IS NULL OR handle = $2)
 			AND NOT EXISTS (SELECT 1 FROM login_accounts WHERE handle = $2 AND person <> $1)`, person, p.UserHandle))
 		if err != nil {
 			return err

@@ -36,7 +36,7 @@ func (s *Service) ActFor(ctx context.Context, session, uscc string) error {
 		}
 	}
 	err = s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET firm = $2, firm_name = $3, chosen = 1 WHERE id = $1`,
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_sessions SET firm = $2, firm_name = $3, chosen = 1 WHERE id = $1`,
 			session, firm.USCC, firm.Name))
 		if err != nil {
 			return err

@@ -172,11 +172,11 @@ func passkeyProof(known *credential, used *webauthn.Credential, now time.Time) p
 	return proof{person: known.person, method: by,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
 			// The account's row is what Disable locks too.
-			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = 0 WHERE person = $1 AND disabled = 0`, known.person))
+			n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = 0 WHERE person = $1 AND disabled = 0`, known.person))
 			if err != nil || n == 0 {
 				return false, err
 			}
-			n, err = affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET sign_count = $3, backed_up = $4, used = $5 WHERE id = $1 AND sign_count = $2`,
+			n, err = db.Affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET sign_count = $3, backed_up = $4, used = $5 WHERE id = $1 AND sign_count = $2`,
 				known.id, int64(known.signCount), int64(used.Authenticator.SignCount), number(used.Flags.BackupState), db.Micros(now)))
 			return n == 1, err
 		}}

@@ -101,7 +101,7 @@ func (s *Service) changePassword(ctx context.Context, person, password string, b
 		return err
 	}
 	err = s.change(ctx, person, PasswordChanged, b, true, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2 WHERE person = $1 AND disabled = 0`, person, hash))
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2 WHERE person = $1 AND disabled = 0`, person, hash))
 		if err == nil && n == 0 {
 			err = ErrSession
 		}
@@ -311,7 +311,7 @@ func (s *Service) changeTOTP(ctx context.Context, person string, secret []byte, 
 		return fmt.Errorf("change key of codes: %w", err)
 	}
 	err = s.change(ctx, person, CodesChanged, b, true, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET sealed = $3, totp_step = $4 WHERE person = $1 AND sealed = $2 AND disabled = 0`,
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET sealed = $3, totp_step = $4 WHERE person = $1 AND sealed = $2 AND disabled = 0`,
 			person, old, sealed, step))
 		if err == nil && n == 0 {
 			err = fault.New(fault.Conflict, "the account was changed meanwhile, try again")

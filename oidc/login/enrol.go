@@ -242,7 +242,7 @@ func (s *Service) passkeysOf(ctx context.Context, person string) (list []listed,
 // harmless: a passkey that is not theirs is none.
 func (s *Service) removePasskey(ctx context.Context, person, id string, b by) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `DELETE FROM login_passkeys WHERE id = $1 AND person = $2`, id, person))
+		n, err := db.Affected(tx.ExecContext(ctx, `DELETE FROM login_passkeys WHERE id = $1 AND person = $2`, id, person))
 		if err != nil || n == 0 {
 			return err
 		}

@@ -75,7 +75,7 @@ func (s *Service) insertPasskey(ctx context.Context, tx db.Tx, actor string, c c
 	if have >= maxPasskeys {
 		return fault.New(fault.Conflict, "the person has as many passkeys as they may")
 	}
-	n, err := affected(tx.ExecContext(ctx, `INSERT INTO login_passkeys (id, person, credential, public_key, sign_count, aaguid,
+	n, err := db.Affected(tx.ExecContext(ctx, `INSERT INTO login_passkeys (id, person, credential, public_key, sign_count, aaguid,
 		backup_eligible, backed_up, name, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING`,
 		c.id, c.person, c.credentialID, c.publicKey, int64(c.signCount), c.aaguid, number(c.backupEligible), number(c.backedUp), c.name, db.Micros(s.o.Now())))
 	if err != nil {

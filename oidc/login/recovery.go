@@ -75,7 +75,7 @@ func (s *Service) useCode(ctx context.Context, username, code string, v visit) (
 	cookie, hash := newCookie()
 	now := s.o.Now()
 	err = s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_codes SET used = $3 WHERE person = $1 AND hash = $2 AND used = 0
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_codes SET used = $3 WHERE person = $1 AND hash = $2 AND used = 0
 			AND EXISTS (SELECT 1 FROM login_accounts WHERE person = $1 AND disabled = 0)`, person, codeHash(person, code), db.Micros(now)))
 		if err != nil {
 			return err
@@ -126,7 +126,7 @@ func (s *Service) findRecovery(ctx context.Context, hash []byte) (*recovery, err
 // stopRecoveries ends what is under way for a person who has just signed in, or changed a
 // secret of their account.
 func (s *Service) stopRecoveries(ctx context.Context, tx db.Tx, person string, b by) error {
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_recoveries SET ended = $2 WHERE person = $1 AND ended = 0`, person, db.Micros(s.o.Now())))
+	n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_recoveries SET ended = $2 WHERE person = $1 AND ended = 0`, person, db.Micros(s.o.Now())))
 	if err != nil || n == 0 {
 		return err
 	}
@@ -163,10 +163,10 @@ func (s *Service) completeRecovery(ctx context.Context, found *recovery, passwor
 	now := db.Micros(s.o.Now())
 	err = s.change(ctx, found.person, Recovered, by{actor: "person:" + found.person, visit: v}, true, func(tx db.Tx) error {
 		// The account's row is locked first, as a sign-in does that stops the recovery.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2, sealed = $3, totp_step = $4 WHERE person = $1 AND disabled = 0 AND sealed = $5`,
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2, sealed = $3, totp_step = $4 WHERE person = $1 AND disabled = 0 AND sealed = $5`,
 			found.person, hash, sealed, step, old))
 		if err == nil && n == 1 {
-			n, err = affected(tx.ExecContext(ctx, `UPDATE login_recoveries SET ended = $2 WHERE id = $1 AND ended = 0 AND ready <= $2 AND expires > $2`, found.id, now))
+			n, err = db.Affected(tx.ExecContext(ctx, `UPDATE login_recoveries SET ended = $2 WHERE id = $1 AND ended = 0 AND ready <= $2 AND expires > $2`, found.id, now))
 		}
 		if err == nil && n == 0 {
 			err = errRecoveryOver

@@ -72,7 +72,7 @@ func (s *Service) renamePasskey(ctx context.Context, person, id, name string, b 
 		if err := holdSession(ctx, tx, person, b.session); err != nil {
 			return err
 		}
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET name = $3 WHERE id = $1 AND person = $2`, id, person, name))
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_passkeys SET name = $3 WHERE id = $1 AND person = $2`, id, person, name))
 		if err == nil && n == 0 {
 			err = errPasskeyGone
 		}

@@ -138,7 +138,7 @@ func (s *Service) mayBegin(ctx context.Context, tx db.Tx, g sighting, now time.T
 // holdAccount locks an account's row until the transaction ends, and reports whether
 // the account is open.
 func holdAccount(ctx context.Context, tx db.Tx, person string) (open bool, err error) {
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = disabled WHERE person = $1 AND disabled = 0`, person))
+	n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = disabled WHERE person = $1 AND disabled = 0`, person))
 	return n == 1, err
 }
 
@@ -304,7 +304,7 @@ func (s *Service) useReproof(ctx context.Context, found reproof, password string
 	err = s.change(ctx, found.person, Reproofed, b, true, func(tx db.Tx) error {
 		// The account's row is locked first, as by everybody who signs in with it or
 		// changes it.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2, sealed = $3, totp_step = $4 WHERE person = $1 AND disabled = 0 AND sealed = $5`,
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET password = $2, sealed = $3, totp_step = $4 WHERE person = $1 AND disabled = 0 AND sealed = $5`,
 			found.person, hash, sealed, step, old))
 		if err != nil {
 			return err
@@ -324,7 +324,7 @@ func (s *Service) useReproof(ctx context.Context, found reproof, password string
 // replaceAll uses the code up and removes passkeys, recovery codes and recoveries.
 func (s *Service) replaceAll(ctx context.Context, tx db.Tx, found reproof, b by) error {
 	now := db.Micros(s.o.Now())
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_reproofs SET ended = $2 WHERE id = $1 AND ended = 0 AND expires > $2`, found.ID, now))
+	n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_reproofs SET ended = $2 WHERE id = $1 AND ended = 0 AND expires > $2`, found.ID, now))
 	if err == nil && n == 0 {
 		err = errReproofOver
 	}

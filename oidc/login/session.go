@@ -161,7 +161,7 @@ func (s *Service) insertSession(ctx context.Context, tx db.Tx, p proof, hash []b
 // where that is less than before. It fails with ErrSession if it has ended meanwhile.
 func (s *Service) goOn(ctx context.Context, tx db.Tx, p proof, old *session, hash []byte, v visit) error {
 	now := s.o.Now()
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET hash = $2, acr = $3, amr = $4, auth_time = $5, seen = $5, expires = $6, browser = $7, place = $8
+	n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_sessions SET hash = $2, acr = $3, amr = $4, auth_time = $5, seen = $5, expires = $6, browser = $7, place = $8
 		WHERE id = $1`, old.id, hash, p.method.acr, strings.Join(p.method.amr, " "), db.Micros(now), db.Micros(now.Add(absolute)), v.browser, v.place))
 	if err == nil && n == 0 {
 		err = ErrSession
@@ -221,7 +221,7 @@ func (s *Service) Live(ctx context.Context, session string) (bool, error) {
 // and keeps it so until the transaction ends: who ends it meanwhile waits.
 func (s *Service) HoldSession(ctx context.Context, tx db.Tx, session string) (live bool, err error) {
 	now := s.o.Now()
-	n, err := affected(tx.ExecContext(ctx, `UPDATE login_sessions SET seen = seen WHERE id = $1 AND expires > $2 AND seen > $3`,
+	n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_sessions SET seen = seen WHERE id = $1 AND expires > $2 AND seen > $3`,
 		session, db.Micros(now), db.Micros(now.Add(-idle))))
 	if err != nil {
 		return false, fmt.Errorf("hold session: %w", err)

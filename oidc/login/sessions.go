@@ -141,7 +141,7 @@ func (s *Service) endBut(ctx context.Context, tx db.Tx, person, session, actor s
 // harmless. It fails with ErrAccount if the person has no account.
 func (s *Service) SignOutPerson(ctx context.Context, actor, person string) error {
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = disabled WHERE person = $1`, person))
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = disabled WHERE person = $1`, person))
 		if err == nil && n == 0 {
 			err = ErrAccount
 		}
@@ -182,7 +182,7 @@ func (s *Service) setDisabled(ctx context.Context, actor, person string, since i
 	}
 	err := s.o.DB.Update(ctx, func(tx db.Tx) error {
 		// The row's lock keeps sign-ins of this moment before or behind.
-		n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = $2 WHERE person = $1`+change, person, since))
+		n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET disabled = $2 WHERE person = $1`+change, person, since))
 		if err != nil {
 			return err
 		}

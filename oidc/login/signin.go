@@ -107,7 +107,7 @@ func (s *Service) prove(ctx context.Context, username, password, code string) (p
 func passwordProof(a *account, step int64, renewed string) proof {
 	return proof{person: a.person, method: byPassword,
 		use: func(ctx context.Context, tx db.Tx) (bool, error) {
-			n, err := affected(tx.ExecContext(ctx, `UPDATE login_accounts SET totp_step = $3, password = $4
+			n, err := db.Affected(tx.ExecContext(ctx, `UPDATE login_accounts SET totp_step = $3, password = $4
 				WHERE person = $1 AND password = $2 AND totp_step < $3 AND disabled = 0`, a.person, a.password, step, renewed))
 			return n == 1, err
 		}}

@@ -51,7 +51,7 @@ func (s *Service) sweep(ctx context.Context) error {
 		}
 		for n := int64(sweepStep); n == sweepStep; {
 			err := s.o.DB.Update(ctx, func(tx db.Tx) (err error) {
-				n, err = affected(tx.ExecContext(ctx, q.query, db.Micros(before), sweepStep))
+				n, err = db.Affected(tx.ExecContext(ctx, q.query, db.Micros(before), sweepStep))
 				return err
 			})
 			if err != nil {
