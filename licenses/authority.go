@@ -8,35 +8,17 @@ import (
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
-	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 )
-
-// maxSuccessions bounds how often agencies were merged or renamed one after the
-// other; the registry knows no circles.
-const maxSuccessions = 64
 
 var errNoAuthority = web.Explain(fault.New(fault.Denied, "this agency has no authority for the licence type"),
 	web.Text{ZH: "本部门没有办理此类证照的职权。", EN: "This agency has no authority for the licence type."})
 
-// Inherits reports whether an agency is the one named or has taken its place,
-// however many others did in between. Permits of an agency that was merged, renamed
-// or split stay what they are; its successor looks after them.
-func (s *Service) Inherits(ctx context.Context, agency, former string) (bool, error) {
-	for range maxSuccessions {
-		if former == agency {
-			return agency != "", nil
-		}
-		a, err := s.registry.FindAgency(ctx, former)
-		if errors.Is(err, registry.ErrAgency) || err == nil && a.Successor == "" {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		former = a.Successor
-	}
-	return false, nil
+// Inherits reports whether an agency is the one that issued a licence or has taken its
+// place. Permits of an agency that was merged, renamed or split stay what they are;
+// its successor looks after them.
+func (s *Service) Inherits(ctx context.Context, agency string, l *License) (bool, error) {
+	return s.registry.Inherits(ctx, agency, l.Agency, l.Type)
 }
 
 // owner returns the agency that issued a licence if the caller may act on it now:
@@ -53,7 +35,7 @@ func (s *Service) owner(ctx context.Context, caller web.Caller, id string, now t
 	if err != nil {
 		return "", err
 	}
-	heir, err := s.Inherits(ctx, caller.Agency, owner)
+	heir, err := s.registry.Inherits(ctx, caller.Agency, owner, licenseType)
 	if err != nil {
 		return "", err
 	}

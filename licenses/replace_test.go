@@ -300,9 +300,9 @@ func TestSuccessorsLookAfterPermits(t *testing.T) {
 		middle := registry.Agency{ID: "middle", USCC: "11990101MB0000035Q", NameZH: "中", NameEN: "Middle", Level: registry.District, Area: "990101", Issuer: "city"}
 		_, err := c.reg.AddAgency(t.Context(), "ceremony", middle)
 		must(t, err)
-		must(t, c.reg.Succeed(t.Context(), "ceremony", "donghu-amr", "middle"))
+		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "donghu-amr", Successor: "middle"}))
 		try("a stranger to the successor", fault.NotFound)
-		must(t, c.reg.Succeed(t.Context(), "ceremony", "middle", "jiangcheng-edu"))
+		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "middle", Successor: "jiangcheng-edu"}))
 		try("a successor without authority", fault.Denied)
 		c.authorize(t, "jiangcheng-edu", "food-business")
 		if found, err := c.Find(t.Context(), "jiangcheng-edu", l.ID); err != nil || found.ID != l.ID {
@@ -319,6 +319,26 @@ func TestSuccessorsLookAfterPermits(t *testing.T) {
 		_, err = c.Act(t.Context(), heir, renewed.ID, licenses.Revoke, "r", "")
 		must(t, err)
 		c.wantClean(t, 2)
+	})
+}
+
+// TestSplitAgency: for one type the office that split off looks after permits, for the
+// others it does not.
+func TestSplitAgency(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		l := c.issue(t, "donghu", "k", food(nil))
+		c.authorize(t, "jiangcheng-edu", "food-business")
+		split := registry.Succession{Agency: "donghu-amr", Successor: "jiangcheng-edu", Type: "teacher"}
+		must(t, c.reg.Succeed(t.Context(), "ceremony", split))
+		if _, err := c.Act(t.Context(), callers["edu"], l.ID, licenses.Suspend, "r", ""); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("of another type: %v", err)
+		}
+		split.Type = "food-business"
+		must(t, c.reg.Succeed(t.Context(), "ceremony", split))
+		_, err := c.Act(t.Context(), callers["edu"], l.ID, licenses.Suspend, "r", "")
+		must(t, err)
+		c.wantClean(t, 1)
 	})
 }
 

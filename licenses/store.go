@@ -178,7 +178,7 @@ func (s *Service) Find(ctx context.Context, agency, id string) (*License, error)
 	if err != nil {
 		return nil, err
 	}
-	if heir, err := s.Inherits(ctx, agency, l.Agency); err != nil || !heir {
+	if heir, err := s.Inherits(ctx, agency, l); err != nil || !heir {
 		return nil, cmp.Or(err, ErrNotFound)
 	}
 	return l, nil

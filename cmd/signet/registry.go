@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/signet-city/signet/internal/registry"
 )
 
 const (
@@ -118,18 +120,33 @@ func newAgencyAdd(e *env, f *apiFlags) *cobra.Command {
 
 // newAgencySucceed returns the command registry agency succeed.
 func newAgencySucceed(e *env, f *apiFlags) *cobra.Command {
-	return &cobra.Command{
+	var s registry.Succession
+	c := &cobra.Command{
 		Use:   "succeed ID SUCCESSOR",
 		Short: "Name the agency that takes another's place",
-		Args:  cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			body, err := json.Marshal(map[string]string{"successor": args[1]})
-			if err != nil {
-				return fmt.Errorf("make request: %w", err)
-			}
-			return f.showAgency(c, e, request{method: "POST", path: "agencies/" + url.PathEscape(args[0]) + "/successor", body: body})
-		},
+		Long: `Name the agency that takes another's place, once and for all. What the former one issued stays valid; the
+successor suspends, renews and revokes it, as far as it has authority for the type.
+
+  merged or renamed: once for each former agency
+  split:             once for each type that another agency takes, with --type
+
+With --authorities, what the former may issue ends for it two minutes later, and begins for the successor.
+The successor needs a permit key of its own by then: signet keys list.`,
+		Example: `  signet registry agency succeed donghu-health jiangcheng-health --authorities
+  signet registry agency succeed donghu-amr donghu-food --type food-business --authorities`,
+		Args: cobra.ExactArgs(2),
 	}
+	c.Flags().StringVar(&s.Type, "type", "", "only for licences of this `TYPE`")
+	c.Flags().BoolVar(&s.Authorities, "authorities", false, "the authorities change hands too")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		s.Successor = args[1]
+		body, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("make request: %w", err)
+		}
+		return f.showAgency(c, e, request{method: "POST", path: "agencies/" + url.PathEscape(args[0]) + "/successor", body: body})
+	}
+	return c
 }
 
 // authorityView is what an agency may issue, as the API shows it.

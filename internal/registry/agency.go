@@ -136,70 +136,6 @@ func checkParent(ctx context.Context, tx db.Tx, a Agency) error {
 	return nil
 }
 
-// Succeed records that successor has taken over from agency, once and for all.
-// Repeating it is harmless. It fails with kind NotFound if either does not
-// exist, Invalid for a circle and Conflict if another one has taken over.
-func (r *Registry) Succeed(ctx context.Context, actor, agency, successor string) error {
-	if err := cmpErr(slug(agency), slug(successor)); err != nil {
-		return ErrAgency
-	}
-	err := r.db.Update(ctx, func(tx db.Tx) error {
-		// Taken first, the version row makes successions wait for each other, so
-		// that two at once cannot close a circle.
-		if err := bump(ctx, tx); err != nil {
-			return err
-		}
-		old, err := agencies(ctx, tx, agency)
-		if err != nil {
-			return err
-		}
-		if len(old) == 0 {
-			return ErrAgency
-		}
-		if old[0].Successor == successor {
-			return nil
-		}
-		if err := checkSuccession(ctx, tx, agency, successor); err != nil {
-			return err
-		}
-		result, err := tx.ExecContext(ctx, `UPDATE registry_agencies SET successor = $1
-			WHERE id = $2 AND successor IS NULL`, successor, agency)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return cmpErr(err, fault.New(fault.Conflict, "another agency has taken over already"))
-		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: "registry.agency.succeed", Actor: actor,
-			Object: "agency:" + agency, Data: map[string]any{"successor": successor}})
-		return err
-	})
-	if err == nil {
-		r.changed()
-	}
-	return wrap("succeed agency", err)
-}
-
-// checkSuccession follows the chain from successor, which must exist and must not
-// lead back to agency.
-func checkSuccession(ctx context.Context, tx db.Tx, agency, successor string) error {
-	for next := successor; ; {
-		if next == agency {
-			return fault.New(fault.Invalid, "an agency cannot succeed itself")
-		}
-		found, err := agencies(ctx, tx, next)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return ErrAgency
-		}
-		if next = found[0].Successor; next == "" {
-			return nil
-		}
-	}
-}
-
 // FindAgency returns the agency with the given id, or ErrAgency. The answer may
 // be a second old.
 func (r *Registry) FindAgency(ctx context.Context, id string) (Agency, error) {
@@ -207,11 +143,11 @@ func (r *Registry) FindAgency(ctx context.Context, id string) (Agency, error) {
 	if err != nil {
 		return Agency{}, wrap("find agency", err)
 	}
-	i, ok := slices.BinarySearchFunc(v.agencies, id, func(a Agency, id string) int { return compare(a.ID, id) })
+	a, ok := v.find(id)
 	if !ok {
 		return Agency{}, ErrAgency
 	}
-	return v.agencies[i], nil
+	return a, nil
 }
 
 // ListAgencies returns every agency in the order of their ids, as of now.

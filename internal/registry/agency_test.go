@@ -95,7 +95,7 @@ func TestSucceed(t *testing.T) {
 		ctx := t.Context()
 		addAgencies(t, r)
 		for range 2 {
-			if err := r.Succeed(ctx, actor, "donghu-amr", "jiangcheng-amr"); err != nil {
+			if err := r.Succeed(ctx, actor, registry.Succession{Agency: "donghu-amr", Successor: "jiangcheng-amr"}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -118,7 +118,7 @@ func TestSucceed(t *testing.T) {
 			{"no agency", "", "donghu-amr", fault.NotFound},
 		} {
 			t.Run(c.name, func(t *testing.T) {
-				wantFault(t, r.Succeed(ctx, actor, c.agency, c.successor), c.kind, "")
+				wantFault(t, r.Succeed(ctx, actor, registry.Succession{Agency: c.agency, Successor: c.successor}), c.kind, "")
 			})
 		}
 		if n := len(events(t, d, "registry.agency.succeed")); n != 1 {

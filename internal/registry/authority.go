@@ -28,9 +28,6 @@ func (r *Registry) Authorize(ctx context.Context, actor string, a Authority) (cr
 	if err := checkAuthority(a); err != nil {
 		return false, err
 	}
-	event := audit.Event{Kind: "registry.agency.authorize", Actor: actor, Object: "agency:" + a.Agency, Data: map[string]any{
-		"type": a.Type, "area": a.Area, "from": a.From.Unix(), "until": a.Until.Unix(),
-	}}
 	err = r.db.Update(ctx, func(tx db.Tx) error {
 		found, err := agencies(ctx, tx, a.Agency)
 		if err != nil {
@@ -43,9 +40,7 @@ func (r *Registry) Authorize(ctx context.Context, actor string, a Authority) (cr
 			return fault.InvalidInput("the authority is not as it should be",
 				fault.Problem{Path: "/area", Message: "is outside the agency's area"})
 		}
-		created, err = insert(ctx, tx, event, `INSERT INTO registry_authorities (agency, type, area, starts, ends, created)
-			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-			a.Agency, a.Type, a.Area, db.Micros(a.From), db.Micros(a.Until), db.Micros(r.now()))
+		created, err = a.insert(ctx, tx, actor, r.now())
 		if err != nil {
 			return err
 		}
@@ -58,6 +53,16 @@ func (r *Registry) Authorize(ctx context.Context, actor string, a Authority) (cr
 		r.changed()
 	}
 	return created && err == nil, wrap("authorize agency", err)
+}
+
+// insert writes the authority and its event, and reports whether it was new.
+func (a Authority) insert(ctx context.Context, tx db.Tx, actor string, now time.Time) (bool, error) {
+	event := audit.Event{Kind: "registry.agency.authorize", Actor: actor, Object: "agency:" + a.Agency, Data: map[string]any{
+		"type": a.Type, "area": a.Area, "from": a.From.Unix(), "until": a.Until.Unix(),
+	}}
+	return insert(ctx, tx, event, `INSERT INTO registry_authorities (agency, type, area, starts, ends, created)
+		VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
+		a.Agency, a.Type, a.Area, db.Micros(a.From), db.Micros(a.Until), db.Micros(now))
 }
 
 func sameEnd(ctx context.Context, tx db.Tx, a Authority) error {

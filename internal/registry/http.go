@@ -99,13 +99,12 @@ func (a *api) addAgency(w http.ResponseWriter, r *http.Request, c web.Caller) er
 }
 
 func (a *api) succeed(w http.ResponseWriter, r *http.Request, c web.Caller) error {
-	var body struct {
-		Successor string `json:"successor"`
-	}
-	if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
+	var s Succession
+	if err := web.DecodeJSON(w, r, maxBody, &s); err != nil {
 		return err
 	}
-	if err := a.Succeed(r.Context(), actor(c), r.PathValue("id"), body.Successor); err != nil {
+	s.Agency = r.PathValue("id")
+	if err := a.Succeed(r.Context(), actor(c), s); err != nil {
 		return err
 	}
 	return a.findAgency(w, r, c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ type view struct {
 	agencies    []Agency
 	authorities []Authority
 	byAgency    map[agencyType][]Authority
+	handovers   map[agencyType]string // the successor for a type
 }
 
 type agencyType struct{ agency, licenseType string }
@@ -64,7 +66,7 @@ func (v *view) load(ctx context.Context, tx db.Tx, old *view) (err error) {
 		return err
 	}
 	if old != nil && old.version == v.version {
-		v.agencies, v.authorities, v.byAgency = old.agencies, old.authorities, old.byAgency
+		v.agencies, v.authorities, v.byAgency, v.handovers = old.agencies, old.authorities, old.byAgency, old.handovers
 		return nil
 	}
 	if v.agencies, err = agencies(ctx, tx, ""); err != nil {
@@ -73,12 +75,24 @@ func (v *view) load(ctx context.Context, tx db.Tx, old *view) (err error) {
 	if v.authorities, err = authorities(ctx, tx); err != nil {
 		return err
 	}
+	if v.handovers, err = handovers(ctx, tx); err != nil {
+		return err
+	}
 	v.byAgency = map[agencyType][]Authority{}
 	for _, a := range v.authorities {
 		key := agencyType{a.Agency, a.Type}
 		v.byAgency[key] = append(v.byAgency[key], a)
 	}
 	return nil
+}
+
+// find returns an agency by its id.
+func (v *view) find(id string) (Agency, bool) {
+	i, ok := slices.BinarySearchFunc(v.agencies, id, func(a Agency, id string) int { return compare(a.ID, id) })
+	if !ok {
+		return Agency{}, false
+	}
+	return v.agencies[i], true
 }
 
 // bump tells the other replicas that agencies or authorities have changed.

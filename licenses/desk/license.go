@@ -62,7 +62,7 @@ func (s *Service) license(ctx context.Context, c *clerk, id string) (*licenses.L
 		return l, nil
 	}
 	for _, a := range c.agencies {
-		heir, err := s.licenses.Inherits(ctx, a.ID, l.Agency)
+		heir, err := s.licenses.Inherits(ctx, a.ID, l)
 		if err != nil {
 			return nil, err
 		}
