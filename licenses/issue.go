@@ -7,7 +7,6 @@ import (
 	"encoding/json/v2"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/bits"
 	"slices"
@@ -24,11 +23,6 @@ import (
 
 // Batch is the most requests that one call of Issue takes.
 const Batch = 256
-
-const (
-	sweepEvery = 5 * time.Second
-	sweepGrace = 15 * time.Second // an issue under way is left alone that long
-)
 
 // Keyed is a request with its idempotency key, unique per client.
 type Keyed struct {
@@ -419,28 +413,4 @@ func (s *Service) results(drafts []*draft) []Result {
 		}
 	}
 	return results
-}
-
-// Sweep completes licences that have been in signing for longer than an issue
-// takes, and returns how many.
-func (s *Service) Sweep(ctx context.Context) (int, error) {
-	return s.sweep(ctx, s.now().Add(-sweepGrace))
-}
-
-func (s *Service) sweep(ctx context.Context, before time.Time) (int, error) {
-	var left []*License
-	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
-		left, err = s.find(ctx, tx, "l.id IN (SELECT license FROM license_signing WHERE created_at < $1 ORDER BY created_at LIMIT 64)", db.Micros(before))
-		return err
-	})
-	s.metrics.signing.Set(float64(len(left)))
-	if err != nil || len(left) == 0 {
-		return 0, err
-	}
-	if err := s.finish(ctx, left); err != nil {
-		return 0, fmt.Errorf("complete licences: %w", err)
-	}
-	s.metrics.swept.Add(float64(len(left)))
-	s.log.InfoContext(ctx, "licences completed", slog.Int("count", len(left)))
-	return len(left), nil
 }
