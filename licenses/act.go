@@ -38,14 +38,15 @@ func (a Act) edge() (from []Status, to Status) {
 	case Resume:
 		return []Status{Suspended}, Issued
 	case Revoke:
-		return []Status{Issued, Suspended}, Revoked
+		return []Status{Issued, Suspended, replacing}, Revoked
 	}
 	return nil, ""
 }
 
 // Act changes the status of a licence of the caller's agency, or of one whose place
 // it has taken, and returns the licence. The agency has authority for the type. With an idempotency key, a repetition of the same act is answered like
-// the first; without one ("") it is a conflict.
+// the first; without one ("") it is a conflict. Revoking does not wait for a version
+// that is being signed: that one is revoked too.
 func (s *Service) Act(ctx context.Context, caller web.Caller, id string, act Act, reason, key string) (*License, error) {
 	if err := checkAct(act, reason, key); err != nil {
 		return nil, err
@@ -120,8 +121,13 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, i
 	if err := s.noteChange(ctx, tx, place, to); err != nil {
 		return false, err
 	}
-	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: caller.Actor(),
-		Object: "license:" + id, Data: map[string]any{"from": string(was), "to": string(to), "reason": reason}})
+	data := map[string]any{"from": string(was), "to": string(to), "reason": reason}
+	if to == Revoked {
+		if err := s.revokeNext(ctx, tx, id, reason, now, data); err != nil {
+			return false, err
+		}
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: caller.Actor(), Object: "license:" + id, Data: data})
 	return err == nil, err
 }
 

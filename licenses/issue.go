@@ -251,9 +251,9 @@ func (s *Service) complete(ctx context.Context, list []*License, key keys.Key, s
 			s.metrics.acts.WithLabelValues("replace").Inc()
 			s.changed()
 		}
-		if moved[d.lic.ID] {
+		if moved[d.lic.ID] && d.lic.Version == 1 {
 			d.lic.Status, d.lic.Permit, d.lic.Changed = Issued, d.text, now
-		} else if err := s.reload(ctx, d.lic); err != nil {
+		} else if err := s.reload(ctx, d.lic); err != nil { // a later version may have been revoked meanwhile
 			return err
 		}
 	}

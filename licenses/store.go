@@ -82,7 +82,8 @@ const replacing = "replacing"
 const state = `CASE WHEN g.license IS NOT NULL THEN 'signing' WHEN l.status = '` + replacing + `' THEN 'issued'
 	WHEN l.status = 'revoked' AND ` + wasReplaced + ` THEN 'replaced' ELSE l.status END`
 
-const wasReplaced = `EXISTS (SELECT 1 FROM license_replacements r WHERE r.replaces = l.id)`
+const wasReplaced = `EXISTS (SELECT 1 FROM license_replacements r WHERE r.replaces = l.id
+	AND NOT EXISTS (SELECT 1 FROM license_signing n WHERE n.license = r.license))`
 
 const columns = `l.id, l.number, l.holder, l.type, l.agency, l.record, ` + state + `, l.reason, l.place, l.client, l.request_key, l.request_hash,
 	l.created_at, l.changed_at, COALESCE(p.issued_at, 0), p.body`

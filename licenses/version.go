@@ -71,7 +71,8 @@ func (s *Service) History(ctx context.Context, number string) (list []Version, e
 }
 
 // supersede ends the licence whose place a signed one takes, in the transaction
-// that stores the new permit: there is no moment with two permits or with none.
+// that stores the new permit: there is no moment with two permits or with none. Where
+// the old one was revoked before, so was the new one: see revokeNext.
 func (s *Service) supersede(ctx context.Context, tx db.Tx, l *License, now time.Time) (audit.Event, error) {
 	var old string
 	var place int64
@@ -79,13 +80,45 @@ func (s *Service) supersede(ctx context.Context, tx db.Tx, l *License, now time.
 		AND id = (SELECT replaces FROM license_replacements WHERE license = $4) RETURNING id, place`,
 		string(Revoked), db.Micros(now), replacing, l.ID).Scan(&old, &place)
 	if errors.Is(err, sql.ErrNoRows) {
-		return audit.Event{}, fmt.Errorf("licence %s replaces none that waits for it", l.ID)
+		return revokedBefore(ctx, tx, l)
 	}
 	if err != nil {
 		return audit.Event{}, err
 	}
 	return audit.Event{Kind: EventAct + ".replace", Actor: "system", Object: "license:" + old,
 		Data: map[string]any{"from": string(Issued), "to": string(Replaced), "by": l.ID}}, s.noteChange(ctx, tx, place, Revoked)
+}
+
+// revokedBefore tells in the log, behind the outcome, that a licence was revoked while
+// it was being signed.
+func revokedBefore(ctx context.Context, tx db.Tx, l *License) (audit.Event, error) {
+	var old string
+	err := tx.QueryRowContext(ctx, `SELECT o.id FROM license_replacements r JOIN licenses o ON o.id = r.replaces JOIN licenses n ON n.id = r.license
+		WHERE r.license = $1 AND o.status = $2 AND n.status = $2`, l.ID, string(Revoked)).Scan(&old)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = fmt.Errorf("licence %s replaces none that waits for it", l.ID)
+	}
+	return audit.Event{Kind: EventAct + ".revoke", Actor: "system", Object: "license:" + l.ID,
+		Data: map[string]any{"from": string(Issued), "to": string(Revoked), "with": old}}, err
+}
+
+// revokeNext revokes the version of a revoked licence that is being signed, if there
+// is one, and names it in the event's data. A key that does not sign, which may be why
+// it is revoked, delays nothing: the permit counts neither now nor when it is signed.
+func (s *Service) revokeNext(ctx context.Context, tx db.Tx, id, reason string, now time.Time, data map[string]any) error {
+	var next string
+	var place int64
+	err := tx.QueryRowContext(ctx, `UPDATE licenses SET status = $1, reason = $2, changed_at = $3 WHERE status = $4
+		AND id = (SELECT license FROM license_replacements WHERE replaces = $5) RETURNING id, place`,
+		string(Revoked), reason, db.Micros(now), string(Issued), id).Scan(&next, &place)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	data["next"] = next
+	return s.noteChange(ctx, tx, place, Revoked)
 }
 
 // checkReplaced says whether the licence before a signed version has ended.
