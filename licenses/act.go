@@ -44,9 +44,11 @@ func (a Act) edge() (from []Status, to Status) {
 }
 
 // Act changes the status of a licence of the caller's agency, or of one whose place
-// it has taken, and returns the licence. The agency has authority for the type. With an idempotency key, a repetition of the same act is answered like
-// the first; without one ("") it is a conflict. Revoking does not wait for a version
-// that is being signed: that one is revoked too.
+// it has taken, and returns the licence. The agency has authority for the type; a
+// person who holds the licence, or acts for the firm that does, fails with ErrParty.
+// With an idempotency key, a repetition of the same act is answered like the first;
+// without one ("") it is a conflict. Revoking does not wait for a version that is
+// being signed: that one is revoked too.
 func (s *Service) Act(ctx context.Context, caller web.Caller, id string, act Act, reason, key string) (*License, error) {
 	if err := checkAct(act, reason, key); err != nil {
 		return nil, err
@@ -103,6 +105,9 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, i
 		if fresh, err := useKey(ctx, tx, caller.ClientID, key, id, hash, now); err != nil || !fresh {
 			return false, err
 		}
+	}
+	if err := s.recuse(ctx, tx, caller, id, now); err != nil {
+		return false, err
 	}
 	from, to := act.edge()
 	states := make([]any, len(from))

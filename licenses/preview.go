@@ -33,6 +33,10 @@ func (s *Service) checkReplace(ctx context.Context, caller web.Caller, id string
 	if _, err := s.owner(ctx, caller, id, now); err != nil {
 		return nil, err
 	}
+	err = s.db.Read(ctx, func(tx db.Tx) error { return s.recuse(ctx, tx, caller, id, now) })
+	if err != nil {
+		return nil, err
+	}
 	old, err := s.Any(ctx, id)
 	if err != nil {
 		return nil, err

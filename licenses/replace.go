@@ -54,8 +54,9 @@ func (r Replacement) hash(id string) ([]byte, error) {
 // agency that did, and has authority for the type.
 //
 // It fails with kind Conflict if the licence is not in force, if another
-// replacement was first or if it is too early to renew, and with kind Invalid,
-// naming every problem, for data that break the type's schema of today.
+// replacement was first or if it is too early to renew, with ErrParty for a person who
+// has a part in the licence, and with kind Invalid, naming every problem, for data
+// that break the type's schema of today.
 func (s *Service) Replace(ctx context.Context, caller web.Caller, id string, r Replacement) (*License, error) {
 	l, err := s.replace(ctx, caller, id, r)
 	if err != nil {
@@ -266,6 +267,9 @@ func (s *Service) recordReplacement(ctx context.Context, tx db.Tx, caller web.Ca
 		if err == nil && len(used) == 0 {
 			err = fault.New(fault.Conflict, "the licence has been changed or replaced meanwhile")
 		}
+		return false, err
+	}
+	if err := s.recuse(ctx, tx, caller, old.ID, l.Created); err != nil {
 		return false, err
 	}
 	made, err := ids(ctx, tx, `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client,

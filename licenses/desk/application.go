@@ -178,7 +178,8 @@ func record(ctx context.Context, tx db.Tx, kind, actor, id string, data map[stri
 }
 
 // decide approves or rejects an application that waits, and reports whether it did:
-// false means that it no longer waits, or that the person is its submitter.
+// false means that it no longer waits, or that the person is its submitter. It fails
+// with errParty, and changes nothing, if the application is the person's own.
 func (s *Service) decide(ctx context.Context, person string, a *application, to state, why note) (ok bool, err error) {
 	kind := eventApprove
 	var sealed []byte
@@ -188,13 +189,28 @@ func (s *Service) decide(ctx context.Context, person string, a *application, to 
 			return false, err
 		}
 	}
-	now := db.Micros(s.now())
+	var holder string
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		holder, err = s.holderID(ctx, tx, a)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("decide application: %w", err)
+	}
+	at := s.now()
+	now := db.Micros(at)
 	err = s.db.Update(ctx, func(tx db.Tx) error {
 		ok, err = moved(ctx, tx, `UPDATE license_applications SET state = $1, decider = $2, note = $3, decided_at = $4, changed_at = $5
 			WHERE id = $6 AND agency = $7 AND state = $8 AND submitter <> $9`,
 			string(to), person, sealed, now, now, a.ID, a.Agency, string(submitted), person)
 		if err != nil || !ok {
 			return err
+		}
+		switch party, err := s.party(ctx, tx, person, a, holder, at); {
+		case err != nil:
+			return err
+		case party:
+			return errParty
 		}
 		return record(ctx, tx, kind, "person:"+person, a.ID, map[string]any{"agency": a.Agency, "type": a.Request.Type})
 	})

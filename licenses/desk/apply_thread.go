@@ -256,6 +256,13 @@ func (s *Service) postAsk(w http.ResponseWriter, r *http.Request, c *clerk, a *a
 	if a.Submitter == c.person {
 		return web.Refuse(fault.Denied, web.Text{ZH: "不能办理自己提交的申请。", EN: "You cannot deal with what you applied for."})
 	}
+	parties, err := s.parties(r.Context(), c.person, a)
+	if err != nil {
+		return err
+	}
+	if parties[a.ID] {
+		return errParty
+	}
 	if problem, bad := badMessage(text); bad {
 		data, err := s.applicationPage(r.Context(), c, a)
 		if err != nil {

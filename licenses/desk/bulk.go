@@ -150,6 +150,10 @@ func (s *Service) decideOne(ctx context.Context, c *clerk, id string, to state, 
 		return a, textOwn, nil
 	}
 	ok, err := s.decide(ctx, c.person, a, to, why)
+	if errors.Is(err, errParty) {
+		s.metrics.decided.WithLabelValues("barred").Inc()
+		return a, textPartyLine, nil
+	}
 	if err != nil {
 		return nil, web.Text{}, err
 	}
@@ -209,17 +213,19 @@ func (s *Service) suspendOne(ctx context.Context, c *clerk, id, reason, key stri
 	if err != nil {
 		return nil, web.Text{}, err
 	}
-	result, says := "done", textDone
+	result, says := "refused", textDone
 	_, err = s.licenses.Act(ctx, c.caller(), id, licenses.Suspend, reason, key)
-	switch fault.KindOf(err) {
-	case fault.Conflict:
-		result, says = "refused", textLate
-	case fault.Denied:
-		result, says = "refused", textNotTaken
+	switch kind := fault.KindOf(err); {
+	case err == nil:
+		result = "done"
+	case errors.Is(err, licenses.ErrParty):
+		says = textPartyLine
+	case kind == fault.Conflict:
+		says = textLate
+	case kind == fault.Denied:
+		says = textNotTaken
 	default:
-		if err != nil {
-			return nil, web.Text{}, err
-		}
+		return nil, web.Text{}, err
 	}
 	s.metrics.acts.WithLabelValues(string(licenses.Suspend), result).Inc()
 	l, err := s.license(ctx, c, id)

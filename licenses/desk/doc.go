@@ -13,6 +13,11 @@
 // clerks one wins. A crash after the approval leaves the row in approved, and Run
 // completes it: the register's idempotency key is the application's id.
 //
+// Nobody decides about their own: neither who submitted an application, nor who will
+// hold the licence, nor who acts for the firm that will, or has since the application
+// was submitted. The last two are looked up in the transaction that decides. What is
+// done to a licence that exists follows the same rule, in the register (licenses).
+//
 // Forms are made from the JSON Schema of the licence type. What a form holds is
 // sealed; numbers of people and firms stand in no address, log or event. It refuses
 // to show that another agency's application or licence exists.

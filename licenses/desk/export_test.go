@@ -1,14 +1,15 @@
 package desk
 
-import (
-	"context"
-
-	"github.com/signet-city/signet/licenses"
-)
+import "context"
 
 // Approve is the compare-and-swap alone, without what the page checks before.
 func (s *Service) Approve(ctx context.Context, person, id, agency string) (bool, error) {
-	return s.decide(ctx, person, &application{ID: id, Agency: agency, Request: licenses.Request{Type: "food-business"}}, approved, note{})
+	list, err := s.find(ctx, "id = $1", id)
+	if err != nil {
+		return false, err
+	}
+	list[0].Agency = agency
+	return s.decide(ctx, person, list[0], approved, note{})
 }
 
 // Finish ends an application as one of two processes that complete it at once.

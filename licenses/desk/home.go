@@ -154,9 +154,13 @@ func (s *Service) getApplications(w http.ResponseWriter, r *http.Request, c *cle
 		return err
 	}
 	if in == submitted {
+		parties, err := s.parties(r.Context(), c.person, list...)
+		if err != nil {
+			return err
+		}
 		n := 0
 		for i, a := range list {
-			if a.Submitter != c.person {
+			if a.Submitter != c.person && !parties[a.ID] {
 				data.Rows[i].Pick = a.ID
 				n++
 			}

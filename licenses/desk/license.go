@@ -49,6 +49,7 @@ type licensePage struct {
 	Versions    []version // of the number, the newest first; none while there is one
 	Done        *web.Text
 	Notice      *web.Text
+	Bar         *web.Text // why the visitor can do nothing to it
 }
 
 // license returns a licence of one of the clerk's agencies, or of one whose place
@@ -123,13 +124,18 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 			}
 		}
 	}
-	data.acts(l, key)
+	party, err := s.licenses.Party(ctx, c.person, l.ID)
+	if err != nil {
+		return nil, err
+	}
+	if data.acts(l, key); party {
+		data.Form, data.Buttons, data.Bar = nil, nil, &licenses.TextParty
+	}
 	for _, x := range replacements {
-		if s.licenses.Offers(l, x.kind) && (x.kind != licenses.Changed || s.formOf(l.Type) != nil) {
+		if !party && s.licenses.Offers(l, x.kind) && (x.kind != licenses.Changed || s.formOf(l.Type) != nil) {
 			data.Replace = append(data.Replace, link{Name: x.label, Address: c.at(at + "/" + x.path)})
 		}
 	}
-	var err error
 	if data.Versions, err = s.versions(ctx, c, l); err != nil {
 		return nil, err
 	}

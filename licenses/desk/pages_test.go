@@ -180,6 +180,7 @@ func (g *gallery) applications() {
 			p.Thread = &thread{Form: askForm(someKey), Self: p.Self}
 			p.Thread.Form.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
 		},
+		"barred": func(p *applicationPage) { p.Tag, p.Bar = submitted.tag(), &textParty },
 		"late": func(p *applicationPage) {
 			p.Tag, p.Decider, p.Notice = rejected.tag(), "罗景行", &web.Text{ZH: "该申请已经处理，您的操作没有生效。", EN: "This application has been dealt with already."}
 		},
@@ -202,6 +203,7 @@ func (g *gallery) licenses() {
 		"revoked": func(p *licensePage, l *licenses.License) { l.Status, p.Reason = licenses.Revoked, "申请人注销" },
 		"expired": func(p *licensePage, l *licenses.License) { l.NotAfter = g.at.Add(-time.Hour) },
 		"wrong":   func(p *licensePage, l *licenses.License) {},
+		"barred":  func(p *licensePage, l *licenses.License) { p.Bar = &licenses.TextParty },
 	} {
 		l := &licenses.License{Status: licenses.Issued, NotBefore: g.at.Add(-24 * time.Hour), NotAfter: g.at.AddDate(5, 0, 0)}
 		p := &licensePage{desk: g.c.desk(), List: "/desk/licenses", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Number: "JY99010120260000001",
@@ -213,7 +215,9 @@ func (g *gallery) licenses() {
 				{eventWords[licenses.EventOutcome], textSystem, g.at, ""}, {eventWords[licenses.EventIntent], plainText("宋晚晴"), g.at, ""}}}
 		change(p, l)
 		p.Tag = licenseTag(l, g.at)
-		p.acts(l, someKey)
+		if p.Bar == nil {
+			p.acts(l, someKey)
+		}
 		if name == "issued" {
 			p.Replace = []link{{Name: replacements[0].label, Address: "/desk/licenses/x/renew"}, {Name: replacements[1].label, Address: "/desk/licenses/x/change"}}
 			p.Versions = []version{{2, replacements[1].label, "/desk/licenses/x", true}, {1, plainText("首次签发"), "/desk/licenses/y", false}}

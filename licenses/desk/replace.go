@@ -101,9 +101,15 @@ func (s *Service) getReplace(w http.ResponseWriter, r *http.Request, c *clerk) e
 		return err
 	}
 	may, err := s.may(r.Context(), c, l.Type)
+	if err != nil {
+		return err
+	}
+	party, err := s.licenses.Party(r.Context(), c.person, l.ID)
 	switch {
 	case err != nil:
 		return err
+	case party:
+		return licenses.ErrParty
 	case !may:
 		return web.Refuse(fault.Denied, textNoAuthority)
 	case !s.licenses.Offers(l, kind.kind):

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -37,7 +38,8 @@ type applicationPage struct {
 	License   string     // address
 	Again     string     // address of a fresh form
 	Self      string
-	Own       bool // the visitor submitted it
+	Own       bool      // the visitor submitted it
+	Bar       *web.Text // why the visitor cannot decide otherwise
 	Review    *web.Form
 	Done      string // what the visitor has just done
 	Notice    *web.Text
@@ -74,6 +76,13 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	if data.Thread, err = s.thread(ctx, c, a); err != nil {
 		return nil, err
 	}
+	parties, err := s.parties(ctx, c.person, a)
+	if err != nil {
+		return nil, err
+	}
+	if parties[a.ID] && data.Thread != nil {
+		data.Thread.Form = nil // nor do they ask
+	}
 	data.Lines = s.lines(a, people[holderOf(a.Request.Holder)])
 	clerks := s.names()
 	if data.Submitter, err = clerks.of(ctx, a.Submitter); err != nil {
@@ -84,7 +93,11 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	}
 	switch a.State {
 	case submitted:
-		if !data.Own {
+		switch {
+		case data.Own:
+		case parties[a.ID]:
+			data.Bar = &textParty
+		default:
 			data.Review = reviewForm()
 		}
 	case issued:
@@ -166,11 +179,18 @@ func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *cle
 		if err != nil {
 			return err
 		}
+		if data.Review == nil {
+			return errParty
+		}
 		data.Review.Fields[0].Value = strings.Map(form.Visible, why.Reason)
 		data.Review.Blame(inReason, problem)
 		return s.drawApplication(w, r, data, http.StatusBadRequest)
 	}
 	ok, err := s.decide(r.Context(), c.person, a, to, why)
+	if errors.Is(err, errParty) {
+		s.metrics.decided.WithLabelValues("barred").Inc()
+		return s.again(w, r, c, a, http.StatusForbidden, nil)
+	}
 	if err != nil {
 		return err
 	}
