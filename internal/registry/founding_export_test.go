@@ -1,0 +1,4 @@
+package registry
+
+// BodyCheck is bodyCheck.
+func BodyCheck(body string) byte { return bodyCheck(body) }
