@@ -7,9 +7,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
-	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -18,9 +18,8 @@ import (
 const Scope = "licenses"
 
 const (
-	maxBody  = 256 << 10 // bytes of one request
-	maxLine  = 64 << 10  // bytes of one line of a batch
-	pageMost = 200
+	maxBody = 256 << 10 // bytes of one request
+	maxLine = 64 << 10  // bytes of one line of a batch
 )
 
 //go:embed openapi.json
@@ -124,32 +123,32 @@ func (s *Service) getLicense(w http.ResponseWriter, r *http.Request, c web.Calle
 }
 
 // listLicenses pages through the agency's licences in the order of their ids:
-// ?after=ID&limit=N, and ?number= or ?holder= to find one.
+// ?after=ID&limit=N, and ?number=, ?holder=, ?type= or ?status= to find some.
 func (s *Service) listLicenses(w http.ResponseWriter, r *http.Request, c web.Caller) error {
 	q := r.URL.Query()
-	limit := 50
+	f := Filter{Agency: c.Agency, Type: q.Get("type"), Status: Status(q.Get("status")), Number: q.Get("number"), Holder: q.Get("holder"),
+		After: q.Get("after"), Limit: 50, Oldest: true}
+	var problems []fault.Problem
 	if v := q.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > pageMost {
-			return fault.InvalidInput("the query has a problem", fault.Problem{Path: "limit", Message: "want 1 to " + strconv.Itoa(pageMost)})
+		if err != nil || n < 1 || n > listMost {
+			problems = append(problems, fault.Problem{Path: "limit", Message: "want 1 to " + strconv.Itoa(listMost)})
 		}
-		limit = n
+		f.Limit = n
+	}
+	if f.Status != "" && !slices.Contains(statuses, f.Status) {
+		problems = append(problems, fault.Problem{Path: "status", Message: "want signing, issued, suspended, revoked or replaced"})
+	}
+	if len(problems) > 0 {
+		return fault.InvalidInput("the query has a problem", problems...)
 	}
 	var page struct {
 		Licenses []*License `json:"licenses"`
 		Next     string     `json:"next,omitempty"`
 	}
-	err := s.db.Read(r.Context(), func(tx db.Tx) (err error) {
-		page.Licenses, err = s.find(r.Context(), tx, `l.agency = $1 AND l.id > $2 AND ($3 = '' OR l.number = $3 OR l.id IN (SELECT license FROM license_replacements WHERE number = $3)) AND ($4 = '' OR l.holder = $4)
-			AND l.id IN (SELECT id FROM licenses WHERE agency = $1 AND id > $2 AND ($3 = '' OR number = $3 OR id IN (SELECT license FROM license_replacements WHERE number = $3)) AND ($4 = '' OR holder = $4)
-			ORDER BY id LIMIT `+strconv.Itoa(limit)+`)`, c.Agency, q.Get("after"), q.Get("number"), q.Get("holder"))
+	var err error
+	if page.Licenses, page.Next, err = s.List(r.Context(), f); err != nil {
 		return err
-	})
-	if err != nil {
-		return err
-	}
-	if len(page.Licenses) == limit {
-		page.Next = page.Licenses[limit-1].ID
 	}
 	return web.WriteJSON(w, http.StatusOK, page)
 }

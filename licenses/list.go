@@ -30,13 +30,15 @@ type Filter struct {
 	Type   string
 	Status Status // as the record holds it: a licence past its end is still issued
 	Number string // of a licence, whole
-	Holder string // USCC or resident number, whole
+	Holder string // USCC or resident number, whole, or the id of a person
 	After  string // what List returned as next; "" begins
 	Limit  int    // at most so many, up to 200; 0 means 50
+	Oldest bool   // first, and not the newest
 }
 
-// List returns licences of an agency, the newest first, and where the next page
-// begins, "" after the last. Nobody holds anything under an impossible number.
+// List returns licences of an agency, the newest first unless f says otherwise, and
+// where the next page begins, "" after the last. Nobody holds anything under an
+// impossible number.
 func (s *Service) List(ctx context.Context, f Filter) (list []*License, next string, err error) {
 	if f.Agency == "" {
 		return nil, "", fault.New(fault.Denied, "an agency is required")
@@ -63,7 +65,9 @@ func (s *Service) List(ctx context.Context, f Filter) (list []*License, next str
 	if err != nil {
 		return nil, "", fmt.Errorf("list licences: %w", err)
 	}
-	slices.Reverse(list) // find orders by id, which is that of time
+	if !f.Oldest { // find orders by id, which is that of time
+		slices.Reverse(list)
+	}
 	if len(list) > f.Limit {
 		list = list[:f.Limit]
 		next = list[f.Limit-1].ID
@@ -95,7 +99,7 @@ func (s *Service) typesOf(ctx context.Context, f Filter) ([]string, error) {
 type holder struct{ kind, ref string }
 
 // holders returns whom a number may mean: a firm, a person or, since both kinds
-// have 18 characters, both.
+// have 18 characters, both. An id is a person's.
 func (s *Service) holders(ctx context.Context, tx db.Tx, number string) (found []holder, err error) {
 	if registry.CheckUSCC(number) == nil {
 		found = append(found, holder{HolderFirm, number})
@@ -109,6 +113,9 @@ func (s *Service) holders(ctx context.Context, tx db.Tx, number string) (found [
 			found = append(found, holder{HolderPerson, p.ID})
 		}
 	}
+	if _, err := db.IDBytes(number); err == nil {
+		found = append(found, holder{HolderPerson, number})
+	}
 	return found, nil
 }
 
@@ -120,32 +127,35 @@ const lastID = "z"
 // ranges of one value, and the order names them: a planner that sees constants
 // walks the primary key instead, in the hope of meeting a match soon.
 func (f Filter) query(types []string, holders []holder) (string, []any) {
-	q := &query{limit: f.Limit + 1}
+	q := &query{limit: f.Limit + 1, order: "DESC", from: ">=", beyond: "<"}
 	after := cmp.Or(f.After, lastID)
+	if f.Oldest {
+		q.order, q.from, q.beyond, after = "ASC", "<=", ">", f.After
+	}
 	switch {
 	case f.Number != "":
-		q.arm("id", append(f.rest(q), "number = "+q.arg(f.Number), "id < "+q.arg(after))...)
-		q.arm("id", append(f.rest(q), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id < "+q.arg(after))...)
+		q.arm("", append(f.rest(q), "number = "+q.arg(f.Number), "id "+q.beyond+" "+q.arg(after))...)
+		q.arm("", append(f.rest(q), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id "+q.beyond+" "+q.arg(after))...)
 	case f.Holder != "":
 		for _, h := range holders {
-			q.arm("id", append(f.rest(q), "holder = "+q.arg(h.ref), "holder_kind = "+q.arg(h.kind), "id < "+q.arg(after))...)
+			q.arm("", append(f.rest(q), "holder = "+q.arg(h.ref), "holder_kind = "+q.arg(h.kind), "id "+q.beyond+" "+q.arg(after))...)
 		}
 	case f.Status == Revoked || f.Status == Suspended || f.Status == Replaced:
-		conditions := []string{"agency >= " + q.arg(f.Agency), "(agency, id) < (" + q.arg(f.Agency) + ", " + q.arg(after) + ")", "status IN ('revoked', 'suspended')"}
+		conditions := append(q.oneValue("agency", f.Agency, after), "status IN ('revoked', 'suspended')")
 		if f.Type != "" {
 			conditions = append(conditions, "type = "+q.arg(f.Type))
 		}
-		q.arm("agency DESC, id", append(conditions, f.status(q)...)...)
+		q.arm("agency", append(conditions, f.status(q)...)...)
 	default:
 		for _, t := range types {
-			conditions := []string{"agency = " + q.arg(f.Agency), "type >= " + q.arg(t), "(type, id) < (" + q.arg(t) + ", " + q.arg(after) + ")"}
-			q.arm("type DESC, id", append(conditions, f.status(q)...)...)
+			conditions := append([]string{"agency = " + q.arg(f.Agency)}, q.oneValue("type", t, after)...)
+			q.arm("type", append(conditions, f.status(q)...)...)
 		}
 	}
 	if len(q.arms) == 0 {
 		return "SELECT id FROM licenses WHERE 1 = 0", nil
 	}
-	return fmt.Sprintf("SELECT id FROM (%s) arms ORDER BY id DESC LIMIT %d", strings.Join(q.arms, " UNION ALL "), q.limit), q.args
+	return fmt.Sprintf("SELECT id FROM (%s) arms ORDER BY id %s LIMIT %d", strings.Join(q.arms, " UNION ALL "), q.order, q.limit), q.args
 }
 
 // rest returns the conditions besides a number that is enough to find by. As
@@ -183,12 +193,25 @@ type query struct {
 	arms  []string
 	args  []any
 	limit int
+
+	order, from, beyond string // DESC, >= and <, or the other way round
 }
 
-// arm adds a way to find licences; its ids come in descending order.
-func (q *query) arm(order string, conditions ...string) {
-	q.arms = append(q.arms, fmt.Sprintf("SELECT id FROM (SELECT id FROM licenses WHERE %s ORDER BY %s DESC LIMIT %d) arm%d",
-		strings.Join(conditions, " AND "), order, q.limit, len(q.arms)))
+// arm adds a way to find licences, whose ids come in order, those of one value of a
+// column together.
+func (q *query) arm(column string, conditions ...string) {
+	if column != "" {
+		column += " " + q.order + ", "
+	}
+	q.arms = append(q.arms, fmt.Sprintf("SELECT id FROM (SELECT id FROM licenses WHERE %s ORDER BY %sid %s LIMIT %d) arm%d",
+		strings.Join(conditions, " AND "), column, q.order, q.limit, len(q.arms)))
+}
+
+// oneValue is the condition that a column has a value, as a range of an index that
+// begins behind an id.
+func (q *query) oneValue(column, value, after string) []string {
+	return []string{column + " " + q.from + " " + q.arg(value),
+		"(" + column + ", id) " + q.beyond + " (" + q.arg(value) + ", " + q.arg(after) + ")"}
 }
 
 // arg adds an argument and returns its placeholder.

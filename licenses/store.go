@@ -27,6 +27,8 @@ const (
 	Replaced  Status = "replaced" // by a version that was signed; to verifiers it is revoked
 )
 
+var statuses = []Status{Signing, Issued, Suspended, Revoked, Replaced}
+
 // License is one licence. Permit is empty while it is being signed.
 type License struct {
 	ID          string         `json:"id"`
