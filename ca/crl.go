@@ -19,6 +19,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/keys"
 )
 
 // busy is how long one replica keeps a shard to itself while it makes a CRL.
@@ -43,14 +44,14 @@ type draft struct {
 // repeat and never fall. The root's CRL is not among them, its key is away.
 func (c *CA) PublishCRLs(ctx context.Context) error {
 	type place struct {
-		issuer string
-		shard  int64
+		issuer, key string
+		shard       int64
 	}
 	var due []place
 	now := c.now()
 	err := c.db.Read(ctx, func(tx db.Tx) error {
 		due = nil
-		rows, err := tx.QueryContext(ctx, `SELECT issuer, shard FROM ca_shards WHERE issuer <> $1 AND busy_until <= $2
+		rows, err := tx.QueryContext(ctx, `SELECT issuer, shard, issuer_key FROM ca_shards WHERE issuer <> $1 AND busy_until <= $2
 			AND (der IS NULL OR covered <> changes OR next_update < $3) ORDER BY issuer, shard`,
 			Root, db.Micros(now), db.Micros(now.Add(c.crlLife/2)))
 		if err != nil {
@@ -59,7 +60,7 @@ func (c *CA) PublishCRLs(ctx context.Context) error {
 		defer func() { _ = rows.Close() }()
 		for rows.Next() {
 			var p place
-			if err := rows.Scan(&p.issuer, &p.shard); err != nil {
+			if err := rows.Scan(&p.issuer, &p.shard, &p.key); err != nil {
 				return err
 			}
 			due = append(due, p)
@@ -70,12 +71,26 @@ func (c *CA) PublishCRLs(ctx context.Context) error {
 		return fmt.Errorf("find due CRLs: %w", err)
 	}
 	var errs []error
+	ended := map[string]bool{}
 	for _, p := range due {
+		if _, known := ended[p.key]; !known {
+			ended[p.key] = c.ended(ctx, p.key)
+		}
+		if ended[p.key] {
+			continue
+		}
 		if err := c.publishShard(ctx, p.issuer, p.shard); err != nil {
 			errs = append(errs, fmt.Errorf("publish CRL %s/%d: %w", p.issuer, p.shard, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ended reports whether a CA key signs nothing any more. The CRLs of its shards are due
+// for good: taking a number for each would fill the log with intents.
+func (c *CA) ended(ctx context.Context, key string) bool {
+	k, err := c.ring.Find(ctx, key)
+	return err == nil && (k.State == keys.Retired || k.State == keys.Compromised)
 }
 
 // publishShard makes one CRL, unless it is not due or somebody else is at it.

@@ -209,6 +209,7 @@ func TestShardsFillUp(t *testing.T) {
 func TestRetiredIssuerKeepsItsLastCRL(t *testing.T) {
 	c := newCity(t, testkit.SQLite(t))
 	c.publish(t)
+	held := c.issue(t, request(t))
 	k, _, err := c.ring.Active(t.Context(), keys.PurposeCA, "city")
 	if err != nil {
 		t.Fatal(err)
@@ -217,11 +218,34 @@ func TestRetiredIssuerKeepsItsLastCRL(t *testing.T) {
 	if err := c.ring.Move(t.Context(), k.ID, keys.Retired, actor, "test"); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Revoke(t.Context(), held.Serial, ca.Superseded, actor); err != nil {
+		t.Fatal(err)
+	}
 	c.clock.advance(13 * time.Hour)
 	c.publish(t)
+	size := c.logSize(t)
+	for range 3 { // it stays due for good, and must not fill the log
+		c.clock.advance(time.Minute)
+		c.publish(t)
+	}
 	if list := c.crl(t, "city", 1); list.Number.Int64() != 1 {
 		t.Errorf("number %v from a retired key", list.Number)
 	}
+	if more := c.logSize(t) - size; more != 0 {
+		t.Errorf("%d events about a CRL that nobody can make", more)
+	}
+}
+
+// logSize counts the events of the log, those that are not sealed yet too.
+func (c *city) logSize(t testing.TB) (n int) {
+	t.Helper()
+	err := c.db.Read(t.Context(), func(tx db.Tx) error {
+		return tx.QueryRowContext(t.Context(), `SELECT count(*) FROM audit_events`).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestPublishRootCRL(t *testing.T) {
