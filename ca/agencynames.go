@@ -96,8 +96,11 @@ func (c *CA) RemoveName(ctx context.Context, actor, agency, name string) error {
 const maxNames = 1000
 
 // Names returns the names of an agency, or of all for "", in their order: at most
-// 1000 of those after the given one.
+// 1000 of those after the given one. It fails with kind Invalid for what is no text.
 func (c *CA) Names(ctx context.Context, agency, after string) (list []Name, err error) {
+	if !isText(agency, 0, 128) || !isText(after, 0, 256) {
+		return nil, fault.New(fault.Invalid, "the agency or the name is too long or not printable")
+	}
 	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
 		list, err = readNames(ctx, tx, agency, after)
 		return err

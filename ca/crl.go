@@ -300,14 +300,19 @@ type publishedCRL struct {
 	until  time.Time
 }
 
+var errNoCRL = fault.New(fault.NotFound, "no such CRL")
+
 func (c *CA) findCRL(ctx context.Context, issuer string, shard int64) (p publishedCRL, err error) {
+	if _, known := c.issuers[issuer]; !known && issuer != Root {
+		return p, errNoCRL
+	}
 	var from, until int64
 	err = c.db.Read(ctx, func(tx db.Tx) error {
 		return tx.QueryRowContext(ctx, `SELECT der, number, this_update, next_update FROM ca_shards
 			WHERE issuer = $1 AND shard = $2 AND der IS NOT NULL`, issuer, shard).Scan(&p.der, &p.number, &from, &until)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
-		return publishedCRL{}, fault.New(fault.NotFound, "no such CRL")
+		return publishedCRL{}, errNoCRL
 	}
 	p.from, p.until = db.Time(from), db.Time(until)
 	return p, err

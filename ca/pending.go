@@ -129,6 +129,9 @@ func (c *CA) submitted(ctx context.Context, r Request, hash []byte) (p Pending, 
 
 // Pending returns a request. It fails with kind NotFound.
 func (c *CA) Pending(ctx context.Context, id string) (p Pending, err error) {
+	if !isText(id, 1, 64) { // such as PostgreSQL does not look for
+		return p, fmt.Errorf("find request: %w", errNoRequest)
+	}
 	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
 		p, err = findPending(ctx, tx, `id = $1`, id)
 		return err
@@ -148,8 +151,12 @@ type PendingFilter struct {
 	Limit  int    // at most so many; 0, and everything over 100, means 100
 }
 
-// ListPending returns requests, the newest first.
+// ListPending returns requests, the newest first. It fails with kind Invalid for a
+// filter that is no text.
 func (c *CA) ListPending(ctx context.Context, f PendingFilter) (list []Pending, err error) {
+	if !isText(f.Agency, 0, 128) || !isText(f.Before, 0, 64) {
+		return nil, fault.New(fault.Invalid, "the agency or the place is too long or not printable")
+	}
 	if f.Limit <= 0 || f.Limit > 100 {
 		f.Limit = 100
 	}

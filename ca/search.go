@@ -191,7 +191,7 @@ func (s *search) resume() error {
 	case byName:
 		name, err := base64.RawURLEncoding.DecodeString(fields[0])
 		at, atErr := strconv.Atoi(fields[1])
-		if err != nil || atErr != nil || at < 0 || at >= len(name) || searchName(string(name)) != string(name) || !strings.HasPrefix(string(name[at:]), s.Text) {
+		if err != nil || atErr != nil || at < 0 || at >= len(name) || !isText(string(name), 1, 1024) || searchName(string(name)) != string(name) || !strings.HasPrefix(string(name[at:]), s.Text) {
 			return errCursor
 		}
 		s.name, s.part = string(name), string(name[at:])

@@ -1,0 +1,72 @@
+package ca_test
+
+import (
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/testkit"
+)
+
+// serveAs mounts an authority for callers of the test's own.
+func (c *city) serveAs(t testing.TB, more tokens, change func(*ca.Options)) *httptest.Server {
+	t.Helper()
+	all := tokens{}
+	for _, list := range []tokens{callers, more} {
+		for token, caller := range list {
+			all[token] = caller
+		}
+	}
+	a := c.open(t, func(o *ca.Options) {
+		o.Tokens = all
+		if change != nil {
+			change(o)
+		}
+	})
+	mux := http.NewServeMux()
+	a.Mount(mux)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestTextThatNoDatabaseHas: NUL and what is no UTF-8 are refused, or found to name
+// nothing, before PostgreSQL fails over them.
+func TestTextThatNoDatabaseHas(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		s := b.serveAs(t, nil, func(o *ca.Options) { o.Holders, o.Officers = b.registry, b.officials })
+		request := string(csr(t, ecKey(t), x509.CertificateRequest{}))
+		place := base64.RawURLEncoding.EncodeToString([]byte("a\x00b")) + ".0." + numberedSerial(1)
+		for _, tt := range []struct {
+			call call
+			want int
+		}{
+			{call{method: "GET", path: "/ca/v1/requests?agency=a%00", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/requests?agency=%ff", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/requests?before=%00", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/requests/%ff", token: "officer"}, http.StatusNotFound},
+			{call{method: "POST", path: "/ca/v1/requests/%ff/withdraw", token: "officer"}, http.StatusNotFound},
+			{call{method: "GET", path: "/ca/v1/names?agency=%00", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/names?after=%ff", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/certificates?q=a&after=" + place, token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/certificates?agency=%00", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/certificates/%ff", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/%ff/crl/1.crl"}, http.StatusNotFound},
+			{call{method: "GET", path: "/ca/%ff/ca.crt"}, http.StatusNotFound},
+			{call{method: "GET", path: "/ca/city/%ff.crt"}, http.StatusNotFound},
+			{call{"POST", "/ca/v1/certificates", "officer", "1", fmt.Sprintf(`{"profile":"citizen","person":"a\u0000","csr":%q}`, request)}, http.StatusBadRequest},
+			{call{"POST", "/ca/v1/certificates", "officer", "2", fmt.Sprintf(`{"profile":"officer","agency":"donghu-amr","person":"a\u0000","csr":%q}`, request)}, http.StatusBadRequest},
+			{call{"POST", "/ca/v1/certificates", "officer", "3", fmt.Sprintf(`{"agency":"a\u0000","csr":%q}`, request)}, http.StatusNotFound},
+		} {
+			if status, _, body := tt.call.do(t, s); status != tt.want {
+				t.Errorf("%s %s: %d, want %d: %s", tt.call.method, tt.call.path, status, tt.want, body)
+			}
+		}
+	})
+}
