@@ -182,6 +182,16 @@ func (c *CA) fullView(r *http.Request, cert Certificate) (certificateView, error
 	return v, nil
 }
 
+// caller returns who acts for an agency, or for none as a program of the operator's. A
+// person who acts for no agency is neither.
+func (c *CA) caller(r *http.Request) (web.Caller, error) {
+	caller, err := web.Authorize(c.tokens, r, Scope)
+	if err == nil && caller.Agency == "" && caller.Person != "" {
+		err = errOperator
+	}
+	return caller, err
+}
+
 // errForeign is what an agency's client gets for another agency's business.
 var errForeign = fault.New(fault.Denied, "this client acts for another agency")
 
@@ -196,7 +206,7 @@ func (c *CA) find(r *http.Request, caller web.Caller) (Certificate, error) {
 }
 
 func (c *CA) findHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
@@ -218,7 +228,7 @@ func idempotencyKey(r *http.Request) (string, error) {
 }
 
 func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
@@ -240,7 +250,7 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: "client:" + caller.ClientID, key: key}); err != nil {
+	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: caller.Actor(), key: key}); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {
@@ -252,7 +262,7 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 // releaseHandler takes a hold back. Whose certificate it is may hold it and release
 // it, as the same client may revoke it.
 func (c *CA) releaseHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
@@ -267,7 +277,7 @@ func (c *CA) releaseHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Release(r.Context(), cert.Serial, "client:"+caller.ClientID, key); err != nil {
+	if err := c.Release(r.Context(), cert.Serial, caller.Actor(), key); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {

@@ -30,8 +30,6 @@ func (b *issueBody) allowed(caller web.Caller) error {
 		return fault.InvalidInput("a certificate request is required")
 	case caller.Agency != "" && caller.Agency != b.Agency:
 		return errForeign
-	case caller.Agency == "" && caller.Person != "":
-		return errOperator
 	}
 	return nil
 }
@@ -39,7 +37,7 @@ func (b *issueBody) allowed(caller web.Caller) error {
 // issueHandler certifies a key by its CSR, at once or, where the profile says so,
 // when an officer has decided.
 func (c *CA) issueHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
@@ -64,7 +62,7 @@ func (c *CA) issueHandler(w http.ResponseWriter, r *http.Request) error {
 // renewHandler makes the successor of a certificate: at once for the same key, about
 // which an officer has decided already.
 func (c *CA) renewHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
@@ -78,9 +76,6 @@ func (c *CA) renewHandler(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
 		return err
-	}
-	if caller.Agency == "" && caller.Person != "" {
-		return errOperator
 	}
 	old, err := c.find(r, caller)
 	if err != nil {

@@ -64,11 +64,7 @@ func (c *CA) reader(r *http.Request) (web.Caller, error) {
 		person, err := c.officer(r)
 		return web.Caller{Person: person}, err
 	}
-	caller, err := web.Authorize(c.tokens, r, Scope)
-	if err == nil && caller.Agency == "" && caller.Person != "" {
-		err = errOperator
-	}
-	return caller, err
+	return c.caller(r)
 }
 
 // officer returns the officer who signed the call.
@@ -133,12 +129,9 @@ func (c *CA) pendingHandler(w http.ResponseWriter, r *http.Request) error {
 
 // withdrawHandler takes a request back. Repeated it does the same.
 func (c *CA) withdrawHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
-	}
-	if caller.Agency == "" && caller.Person != "" {
-		return errOperator
 	}
 	p, err := c.findPendingFor(r, caller)
 	if err != nil {

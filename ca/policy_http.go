@@ -30,8 +30,8 @@ var errOperator = fault.New(fault.Denied, "this is for the city's operator")
 
 // operator authorizes a program that acts for no agency.
 func (c *CA) operator(r *http.Request) (web.Caller, error) {
-	caller, err := web.Authorize(c.tokens, r, Scope)
-	if err == nil && (caller.Agency != "" || caller.Person != "") {
+	caller, err := c.caller(r)
+	if err == nil && caller.Agency != "" {
 		err = errOperator
 	}
 	return caller, err
@@ -46,7 +46,7 @@ type nameView struct {
 
 // namesHandler lists the names of an agency, or of all.
 func (c *CA) namesHandler(w http.ResponseWriter, r *http.Request) error {
-	caller, err := web.Authorize(c.tokens, r, Scope)
+	caller, err := c.caller(r)
 	if err != nil {
 		return err
 	}
