@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -47,8 +48,9 @@ func (a Act) edge() (from []Status, to Status) {
 // it has taken, and returns the licence. The agency has authority for the type; a
 // person who holds the licence, or acts for the firm that does, fails with ErrParty.
 // With an idempotency key, a repetition of the same act is answered like the first;
-// without one ("") it is a conflict. Revoking does not wait for a version that is
-// being signed: that one is revoked too.
+// without one ("") it is a conflict. Nor does anybody act on a licence whose next
+// version is being signed, but where that is held up it is revoked with its next
+// version: a key that does not sign keeps no permit in force.
 func (s *Service) Act(ctx context.Context, caller web.Caller, id string, act Act, reason, key string) (*License, error) {
 	if err := checkAct(act, reason, key); err != nil {
 		return nil, err
@@ -114,14 +116,14 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, i
 	for i, f := range from {
 		states[i] = string(f)
 	}
-	args := append([]any{string(to), reason, db.Micros(now), id}, states...)
-	moved, err := ids(ctx, tx, `UPDATE licenses SET status = $1, reason = $2, changed_at = $3 WHERE id = $4 AND status IN (`+
-		placeholders(5, len(from))+`) AND NOT EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id) RETURNING id`, args...)
+	args := append([]any{string(to), reason, db.Micros(now), id, db.Micros(now.Add(-sweepGrace))}, states...)
+	moved, err := ids(ctx, tx, `UPDATE licenses SET status = $1, reason = $2, changed_at = $3 WHERE id = $4 AND (status <> '`+replacing+`' OR `+heldUp+` < $5)
+		AND status IN (`+placeholders(6, len(from))+`) AND NOT EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id) RETURNING id`, args...)
 	if err != nil {
 		return false, err
 	}
 	if len(moved) == 0 {
-		return false, fault.New(fault.Conflict, fmt.Sprintf("a licence that is %s cannot be changed so", was))
+		return false, cannot(was, from)
 	}
 	if err := s.noteChange(ctx, tx, place, to); err != nil {
 		return false, err
@@ -134,6 +136,14 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, i
 	}
 	_, err = audit.Append(ctx, tx, audit.Event{Kind: EventAct + "." + string(act), Actor: caller.Actor(), Object: "license:" + id, Data: data})
 	return err == nil, err
+}
+
+// cannot says why an act from these states changed nothing.
+func cannot(was Status, from []Status) error {
+	if slices.Contains(from, was) {
+		return fault.New(fault.Conflict, "the licence is being replaced: try again in a moment")
+	}
+	return fault.New(fault.Conflict, fmt.Sprintf("a licence that is %s cannot be changed so", was))
 }
 
 // useKey claims an idempotency key for an act. fresh is false if the same act

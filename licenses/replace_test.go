@@ -255,8 +255,10 @@ func TestCrashAmidAReplacement(t *testing.T) {
 			t.Errorf("the old one is %s before the signature", old.Status)
 		}
 		c.wantRevoked(t, 0)
-		if _, err := c.Act(t.Context(), callers["donghu"], l.ID, licenses.Suspend, "r", ""); fault.KindOf(err) != fault.Conflict {
-			t.Errorf("suspended amid a replacement: %v", err)
+		for _, act := range []licenses.Act{licenses.Suspend, licenses.Revoke} {
+			if _, err := c.Act(t.Context(), callers["donghu"], l.ID, act, "r", ""); fault.KindOf(err) != fault.Conflict {
+				t.Errorf("%s amid a replacement: %v", act, err)
+			}
 		}
 		other := r
 		other.Key = "other"

@@ -21,8 +21,17 @@ func (c *city) byKey(t *testing.T, key string) *licenses.License {
 	return l
 }
 
+// holdUp makes every signature that was begun a minute older.
+func (c *city) holdUp(t *testing.T) {
+	t.Helper()
+	must(t, c.db.Update(t.Context(), func(tx db.Tx) error {
+		_, err := tx.ExecContext(t.Context(), "UPDATE license_signing SET created_at = created_at - $1", time.Minute.Microseconds())
+		return err
+	}))
+}
+
 // TestRevokeWhatIsBeingReplaced: a key that does not sign keeps nobody from revoking.
-// The permit in force and the one to come are revoked at once.
+// The permit in force and the one to come are revoked together.
 func TestRevokeWhatIsBeingReplaced(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
 		c := newCity(t, d)
@@ -33,6 +42,14 @@ func TestRevokeWhatIsBeingReplaced(t *testing.T) {
 		must(t, c.ring.Pause(t.Context(), k.ID, "ceremony", "stolen"))
 		if _, err := c.SweepBefore(t.Context(), time.Now().Add(time.Minute)); fault.KindOf(err) != fault.Unavailable {
 			t.Fatalf("a paused key: %v", err)
+		}
+		if _, err := c.Act(t.Context(), callers["donghu"], old.ID, licenses.Revoke, "骗取", "revoke"); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("revoked while the signature may be under way: %v", err)
+		}
+		c.wantRevoked(t, 0)
+		c.holdUp(t)
+		if _, err := c.Act(t.Context(), callers["donghu"], old.ID, licenses.Suspend, "r", ""); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("suspended: %v", err)
 		}
 		changes := c.changes
 		for range 2 { // the same act twice
@@ -85,6 +102,7 @@ func TestRevokeRacesWithTheNextVersion(t *testing.T) {
 		for i := range rounds {
 			old, key := c.issue(t, "donghu", fmt.Sprint("old-", i), food(nil)), fmt.Sprint("new-", i)
 			must(t, c.BeginReplacement(t.Context(), callers["donghu"], old.ID, licenses.Replacement{Kind: licenses.Reprinted, Reason: "r", Key: key}))
+			c.holdUp(t)
 			var swept, revoked error
 			var racing sync.WaitGroup
 			racing.Go(func() { _, swept = c.SweepBefore(t.Context(), time.Now().Add(time.Minute)) })

@@ -102,9 +102,12 @@ func revokedBefore(ctx context.Context, tx db.Tx, l *License) (audit.Event, erro
 		Data: map[string]any{"from": string(Issued), "to": string(Revoked), "with": old}}, err
 }
 
+// heldUp is since when the next version of a licence has been waiting to be signed.
+const heldUp = `(SELECT w.created_at FROM license_replacements r JOIN license_signing w ON w.license = r.license WHERE r.replaces = licenses.id)`
+
 // revokeNext revokes the version of a revoked licence that is being signed, if there
-// is one, and names it in the event's data. A key that does not sign, which may be why
-// it is revoked, delays nothing: the permit counts neither now nor when it is signed.
+// is one, and names it in the event's data: that permit counts neither now nor when it
+// is signed.
 func (s *Service) revokeNext(ctx context.Context, tx db.Tx, id, reason string, now time.Time, data map[string]any) error {
 	var next string
 	var place int64
