@@ -44,6 +44,7 @@ func (s *Service) Outlines(ctx context.Context, licenses []string) (map[string]O
 			if err := rows.Scan(&id, &o.Number, &o.Type, &o.Agency, &o.Status); err != nil {
 				return err
 			}
+			o.Number, _ = splitNumber(o.Number) // receivers know nothing of our column
 			out[id] = o
 		}
 		return rows.Err()

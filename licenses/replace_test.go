@@ -78,6 +78,13 @@ func TestReplacementsKeepTheNumber(t *testing.T) {
 			t.Errorf("status version %d, then %d", before, after)
 		}
 		c.wantRevoked(t, 3)
+		for _, id := range []string{first.ID, last.ID} { // what webhooks tell
+			told, err := c.Outlines(t.Context(), []string{id})
+			must(t, err)
+			if told[id].Number != first.Number {
+				t.Errorf("others are told of the number %s, want %s", told[id].Number, first.Number)
+			}
+		}
 		versions, err := c.History(t.Context(), first.Number)
 		must(t, err)
 		if len(versions) != 4 || versions[0].ID != first.ID || versions[3].ID != last.ID || versions[3].Kind != licenses.Renewed {
