@@ -10,6 +10,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/licenses/status"
+	"github.com/signet-city/signet/verify/trust"
 )
 
 // kind is a kind of object.
@@ -51,10 +52,14 @@ type object struct {
 func (o *object) name() string { return fmt.Sprintf("%s:%d", o.kind, o.seq) }
 
 // isFresh says whether the object was made from these inputs and less than the
-// given share of its life has passed. Nothing is a fresh object.
+// given share of its life has passed. Nothing is a fresh object, nor is what a clock
+// that was ahead has dated further into the future than verifiers accept.
 func (o *object) isFresh(inputs string, share float64, now time.Time) bool {
-	return o != nil && o.inputs == inputs &&
-		float64(now.Unix()-o.issued) < share*float64(o.expires-o.issued)
+	if o == nil || o.inputs != inputs {
+		return false
+	}
+	age := now.Unix() - o.issued
+	return age >= -trust.Skew && float64(age) < share*float64(o.expires-o.issued)
 }
 
 // seqOf returns the sequence number, 0 for no object.
