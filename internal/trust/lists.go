@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/keys"
@@ -135,7 +134,9 @@ func accepted(fields []string) string {
 }
 
 // token returns a token from memory, or signs it: when its list has changed, a third
-// of its life is over or the status signer is another.
+// of its life is over or the status signer is another. It has the times of the snapshot
+// that it is drawn from: where nothing is published any more, no token calls what was
+// known then the state of now.
 func (p *Publisher) token(ctx context.Context, name tokenName) (*token, error) {
 	o, err := p.find(ctx, kindSnapshot)
 	if err != nil {
@@ -149,10 +150,10 @@ func (p *Publisher) token(ctx context.Context, name tokenName) (*token, error) {
 	c := &p.tokens
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if t := c.kept[name]; t != nil && t.kid == o.snapshot.KID && t.isFresh("", freshShare, now) && sameList(t.list, list) {
+	if t := c.kept[name]; t != nil && t.kid == o.snapshot.KID && (t.issued == o.issued || t.isFresh("", freshShare, now)) && sameList(t.list, list) {
 		return t, nil
 	}
-	t, err := p.signToken(ctx, name, list, now)
+	t, err := p.signToken(ctx, name, list, o)
 	if err != nil {
 		return nil, fmt.Errorf("sign status list: %w", err)
 	}
@@ -169,13 +170,13 @@ func sameList(a, b status.List) bool {
 }
 
 // signToken signs a token and opens it again as a wallet would.
-func (p *Publisher) signToken(ctx context.Context, name tokenName, list status.List, now time.Time) (*token, error) {
-	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Load().Status, now)
+func (p *Publisher) signToken(ctx context.Context, name tokenName, list status.List, from *object) (*token, error) {
+	signer, err := p.signer(ctx, keys.PurposeStatus, p.root.Load().Status, p.o.Now())
 	if err != nil {
 		return nil, err
 	}
 	t := &token{kid: signer.KID, list: list}
-	t.issued, t.expires = now.Unix(), now.Add(p.o.SnapshotLife).Unix()
+	t.issued, t.expires = from.issued, from.expires
 	said, err := status.NewToken(list, fmt.Sprintf("%s/lists/%d", p.base(), name.no), t.issued, t.expires, tokenTTL)
 	if err != nil {
 		return nil, err

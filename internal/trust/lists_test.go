@@ -110,6 +110,35 @@ func TestStatusLists(t *testing.T) {
 	})
 }
 
+// TestStatusListsAreNoNewerThanTheSnapshot: where publishing has stopped, what a list
+// says gets older, and expires.
+func TestStatusListsAreNoNewerThanTheSnapshot(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	p := c.publisher(t)
+	publish(t, p)
+	published := c.clock.Now().Unix()
+	for _, media := range []string{asJWT, asCWT} {
+		c.clock.add(9 * time.Hour) // a snapshot would be due
+		first := ask(p, "/status/lists/0", "Accept", media)
+		open := status.OpenJWT
+		if media == asCWT {
+			open = status.OpenCWT
+		}
+		tok, err := open(first.Body.Bytes(), -7, c.statusKey(t))
+		if err != nil || tok.IssuedAt != published || tok.Expires != published+86400 {
+			t.Errorf("%s: from %d to %d, want %d, %v", media, tok.IssuedAt, tok.Expires, published, err)
+		}
+		if again := ask(p, "/status/lists/0", "Accept", media); !bytes.Equal(again.Body.Bytes(), first.Body.Bytes()) {
+			t.Errorf("%s: the same was signed anew", media)
+		}
+	}
+	publish(t, p)
+	tok, err := status.OpenJWT(ask(p, "/status/lists/0").Body.Bytes(), -7, c.statusKey(t))
+	if err != nil || tok.IssuedAt != c.clock.Now().Unix() {
+		t.Errorf("after publishing: of %d, %v", tok.IssuedAt, err)
+	}
+}
+
 func TestStatusListsRefuse(t *testing.T) {
 	c := newCity(t, testkit.SQLite(t))
 	p := c.publisher(t)
