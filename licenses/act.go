@@ -94,9 +94,9 @@ func checkAct(act Act, reason, key string) error {
 // anything.
 func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, id string, act Act, reason, key string, hash []byte, now time.Time) (bool, error) {
 	var was Status
-	var place int64
-	err := tx.QueryRowContext(ctx, "SELECT "+state+", l.place FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
-		"WHERE l.id = $1 AND l.agency = $2", id, owner).Scan(&was, &place)
+	var place, end int64
+	err := tx.QueryRowContext(ctx, "SELECT "+state+", l.place, l.not_after FROM licenses l LEFT JOIN license_signing g ON g.license = l.id "+
+		"WHERE l.id = $1 AND l.agency = $2", id, owner).Scan(&was, &place, &end)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, ErrNotFound
 	}
@@ -112,6 +112,9 @@ func (s *Service) act(ctx context.Context, tx db.Tx, caller web.Caller, owner, i
 		return false, err
 	}
 	from, to := act.edge()
+	if was.expiredAt(db.Time(end), now) == Expired {
+		return false, cannot(Expired, from)
+	}
 	states := make([]any, len(from))
 	for i, f := range from {
 		states[i] = string(f)

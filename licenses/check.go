@@ -87,6 +87,9 @@ func (s *Service) checkOne(ctx context.Context, tx db.Tx, l *License, byKey map[
 	if kinds[EventIntent] != 1 || kinds[EventOutcome] != 1 {
 		return fmt.Errorf("has %d intent and %d outcome events, want one of each", kinds[EventIntent], kinds[EventOutcome])
 	}
+	if l.Status == Expired && s.now().Before(l.NotAfter) || kinds[EventExpire] > 1 {
+		return fmt.Errorf("has come to its end %d times, and ends on %s", kinds[EventExpire], l.NotAfter.Format(time.DateOnly))
+	}
 	if l.Permit == "" {
 		return errors.New("has no permit")
 	}

@@ -137,7 +137,7 @@ func (s *Service) listLicenses(w http.ResponseWriter, r *http.Request, c web.Cal
 		f.Limit = n
 	}
 	if f.Status != "" && !slices.Contains(statuses, f.Status) {
-		problems = append(problems, fault.Problem{Path: "status", Message: "want signing, issued, suspended, revoked or replaced"})
+		problems = append(problems, fault.Problem{Path: "status", Message: "want signing, issued, suspended, revoked, expired or replaced"})
 	}
 	if len(problems) > 0 {
 		return fault.InvalidInput("the query has a problem", problems...)

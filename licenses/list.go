@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
@@ -28,7 +29,7 @@ func (l *License) Holds() string { return l.holderName }
 type Filter struct {
 	Agency string // required
 	Type   string
-	Status Status // as the record holds it: a licence past its end is still issued
+	Status Status
 	Number string // of a licence, whole
 	Holder string // USCC or resident number, whole, or the id of a person
 	After  string // what List returned as next; "" begins
@@ -58,7 +59,7 @@ func (s *Service) List(ctx context.Context, f Filter) (list []*License, next str
 		if f.Holder != "" && len(holders) == 0 {
 			return nil
 		}
-		query, args := f.query(types, holders)
+		query, args := f.query(types, holders, s.now())
 		list, err = s.find(ctx, tx, "l.id IN ("+query+")", args...)
 		return err
 	})
@@ -126,8 +127,8 @@ const lastID = "z"
 // bounded and read from an index in order. The conditions of agency and type are
 // ranges of one value, and the order names them: a planner that sees constants
 // walks the primary key instead, in the hope of meeting a match soon.
-func (f Filter) query(types []string, holders []holder) (string, []any) {
-	q := &query{limit: f.Limit + 1, order: "DESC", from: ">=", beyond: "<"}
+func (f Filter) query(types []string, holders []holder, now time.Time) (string, []any) {
+	q := &query{limit: f.Limit + 1, order: "DESC", from: ">=", beyond: "<", now: db.Micros(now)}
 	after := cmp.Or(f.After, lastID)
 	if f.Oldest {
 		q.order, q.from, q.beyond, after = "ASC", "<=", ">", f.After
@@ -146,6 +147,9 @@ func (f Filter) query(types []string, holders []holder) (string, []any) {
 			conditions = append(conditions, "type = "+q.arg(f.Type))
 		}
 		q.arm("agency", append(conditions, f.status(q)...)...)
+	case f.Status == Expired:
+		q.arm("agency", append(q.oneValue("agency", f.Agency, after), f.ofType(q, "status = 'expired'")...)...)
+		q.arm("", f.ofType(q, "agency || '' = "+q.arg(f.Agency), due(q), "id "+q.beyond+" "+q.arg(after))...)
 	default:
 		for _, t := range types {
 			conditions := append([]string{"agency = " + q.arg(f.Agency)}, q.oneValue("type", t, after)...)
@@ -161,16 +165,26 @@ func (f Filter) query(types []string, holders []holder) (string, []any) {
 // rest returns the conditions besides a number that is enough to find by. As
 // expressions, none of them is looked up in an index.
 func (f Filter) rest(q *query) []string {
-	conditions := []string{"agency || '' = " + q.arg(f.Agency)}
+	return append(f.ofType(q, "agency || '' = "+q.arg(f.Agency)), f.status(q)...)
+}
+
+// ofType adds the type to conditions that are enough to find by.
+func (f Filter) ofType(q *query, conditions ...string) []string {
 	if f.Type != "" {
 		conditions = append(conditions, "type || '' = "+q.arg(f.Type))
 	}
-	return append(conditions, f.status(q)...)
+	return conditions
 }
 
-// status returns the conditions of f.Status: see state.
+// due is the condition that a licence has come to its end and Expire has not: few.
+func due(q *query) string {
+	return "status IN ('issued', 'suspended') AND not_after <= " + q.arg(q.now) + " AND NOT " + signing
+}
+
+const signing = "EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id)"
+
+// status returns the conditions of f.Status: see state and Status.expiredAt.
 func (f Filter) status(q *query) []string {
-	const signing = "EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id)"
 	const replaced = "EXISTS (SELECT 1 FROM license_replacements r WHERE r.replaces = licenses.id)"
 	switch f.Status {
 	case "":
@@ -178,7 +192,11 @@ func (f Filter) status(q *query) []string {
 	case Signing:
 		return []string{"id IN (SELECT license FROM license_signing)"}
 	case Issued:
-		return []string{"status IN (" + q.arg(string(Issued)) + ", " + q.arg(replacing) + ")", "NOT " + signing}
+		return []string{"status IN (" + q.arg(string(Issued)) + ", " + q.arg(replacing) + ")", "not_after > " + q.arg(q.now), "NOT " + signing}
+	case Suspended:
+		return []string{"status = " + q.arg(string(Suspended)), "not_after > " + q.arg(q.now)}
+	case Expired:
+		return []string{"(status = " + q.arg(string(Expired)) + " OR " + due(q) + ")"}
 	case Replaced:
 		return []string{"status = " + q.arg(string(Revoked)), replaced}
 	case Revoked:
@@ -193,6 +211,7 @@ type query struct {
 	arms  []string
 	args  []any
 	limit int
+	now   int64 // microseconds
 
 	order, from, beyond string // DESC, >= and <, or the other way round
 }

@@ -306,6 +306,9 @@ func TestListUsesIndexes(t *testing.T) {
 			{"issued", licenses.Filter{Agency: "a1", Status: licenses.Issued}, "licenses_by_agency"},
 			{"revoked", licenses.Filter{Agency: "a1", Status: licenses.Revoked}, "licenses_listed_by_agency"},
 			{"revoked of a type", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Revoked}, "licenses_listed_by_agency"},
+			{"expired", licenses.Filter{Agency: "a1", Status: licenses.Expired}, "licenses_expired_by_agency"},
+			{"about to expire", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Expired}, "licenses_due"},
+			{"due", licenses.Filter{}, "licenses_due"},
 			{"number", licenses.Filter{Agency: "a1", Type: "t1", Number: "n17"}, "number"},
 			{"holder", licenses.Filter{Agency: "a1", Type: "t1", Holder: "h17"}, "licenses_holder"},
 			{"held", licenses.Filter{}, "licenses_holder"},
@@ -318,8 +321,11 @@ func TestListUsesIndexes(t *testing.T) {
 				f := tc.f
 				f.Oldest = oldest
 				query, args := licenses.ListQuery(f, types...)
-				if tc.name == "held" {
+				switch tc.name {
+				case "held":
 					query, args = licenses.HeldQuery, []any{"h17", "firm", 500}
+				case "due":
+					query, args = licenses.DueQuery, []any{int64(1000), 256}
 				}
 				plan := explain(t, d, query, args)
 				number := strings.Contains(plan, "licenses_number_key") || strings.Contains(plan, "(number=?)")
@@ -352,7 +358,8 @@ func fill(t *testing.T, d *db.DB) {
 		_, err := tx.ExecContext(t.Context(), `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client,
 			request_key, request_hash, not_after, created_at, changed_at)
 			SELECT `+id+`, 'n' || n, 't' || (1 + n % 3), 'a' || (n % 10), 'firm', 'h' || (n % 5000), `+blob+`,
-			CASE WHEN n % 7 = 1 THEN 'revoked' ELSE 'issued' END, n, 'c', 'k' || n, `+blob+`, 0, n, n FROM `+series)
+			CASE n % 7 WHEN 1 THEN 'revoked' WHEN 2 THEN 'expired' ELSE 'issued' END, n, 'c', 'k' || n, `+blob+`,
+			4000000000000000 + n, n, n FROM `+series)
 		return err
 	}))
 	must(t, d.Update(t.Context(), func(tx db.Tx) error {

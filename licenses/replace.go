@@ -116,10 +116,10 @@ func (s *Service) again(ctx context.Context, caller web.Caller, d *draft, used *
 // succeed fills the draft of the version that comes after old.
 func (s *Service) succeed(ctx context.Context, d *draft, old *License, agency registry.Agency, r Replacement, now time.Time) error {
 	switch {
+	case old.Status == Expired, old.Status == Issued && !now.Before(old.NotAfter):
+		return fault.New(fault.Conflict, "a licence past its end cannot be replaced: it takes a new one")
 	case old.Status != Issued:
 		return fault.New(fault.Conflict, fmt.Sprintf("a licence that is %s cannot be replaced", old.Status))
-	case !now.Before(old.NotAfter):
-		return fault.New(fault.Conflict, "a licence past its end cannot be replaced: it takes a new one")
 	case old.Version >= maxVersion:
 		return fault.New(fault.Conflict, "the licence has had as many versions as an identifier can name")
 	}
@@ -257,7 +257,7 @@ func (s *Service) intend(ctx context.Context, caller web.Caller, d *draft, old *
 // several the winner, and writes the new one with its intent.
 func (s *Service) recordReplacement(ctx context.Context, tx db.Tx, caller web.Caller, d *draft, old *License, r Replacement) (bool, error) {
 	l := d.lic
-	taken, err := ids(ctx, tx, `UPDATE licenses SET status = $1, changed_at = $2 WHERE id = $3 AND status = $4
+	taken, err := ids(ctx, tx, `UPDATE licenses SET status = $1, changed_at = $2 WHERE id = $3 AND status = $4 AND not_after > $2
 		AND NOT EXISTS (SELECT 1 FROM license_signing g WHERE g.license = licenses.id) RETURNING id`, replacing, db.Micros(l.Created), old.ID, string(Issued))
 	if err != nil {
 		return false, err

@@ -89,8 +89,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 // status indexes.
 const PermutationSecret = "status.permutation"
 
-// Run completes what a crash left in signing and follows the types that others add,
-// until ctx ends.
+// Run completes what a crash left in signing, records what has come to its end and
+// follows the types that others add, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	added := s.db.Watch(ctx, typesTopic)
 	go s.follow(ctx, added)
@@ -99,6 +99,9 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "licence sweep", slog.Any("error", err))
+		}
+		if _, err := s.Expire(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "licence expiry", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():

@@ -14,20 +14,21 @@ import (
 	"github.com/signet-city/signet/licenses/permit"
 )
 
-// Status is a licence's state as the record holds it.
+// Status is a licence's state.
 type Status string
 
-// The states. A licence past its end stays issued in the record: time alone
-// changes nothing in the database.
+// The states. A licence is expired from its end on: the record says so a while later,
+// see Expire.
 const (
 	Signing   Status = "signing"
 	Issued    Status = "issued"
 	Suspended Status = "suspended"
 	Revoked   Status = "revoked"
+	Expired   Status = "expired"
 	Replaced  Status = "replaced" // by a version that was signed; to verifiers it is revoked
 )
 
-var statuses = []Status{Signing, Issued, Suspended, Revoked, Replaced}
+var statuses = []Status{Signing, Issued, Suspended, Revoked, Expired, Replaced}
 
 // License is one licence. Permit is empty while it is being signed.
 type License struct {
@@ -130,6 +131,7 @@ func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*License, error) {
 		return nil, fmt.Errorf("open record of licence %s: %w", l.ID, err)
 	}
 	s.fill(&l, r)
+	l.Status = l.Status.expiredAt(l.NotAfter, s.now())
 	if body == nil {
 		return &l, nil
 	}

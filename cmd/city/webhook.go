@@ -46,6 +46,7 @@ func (c *City) licenseArea() webhook.Area {
 		licenses.EventAct + ".resume":  "license.resumed",
 		licenses.EventAct + ".revoke":  "license.revoked",
 		licenses.EventAct + ".replace": "license.replaced",
+		licenses.EventExpire:           "license.expired",
 	}}
 }
 

@@ -201,9 +201,11 @@ func (g *gallery) licenses() {
 			l.Status, p.Reason = licenses.Suspended, "抽检不合格，责令整改"
 		},
 		"revoked": func(p *licensePage, l *licenses.License) { l.Status, p.Reason = licenses.Revoked, "申请人注销" },
-		"expired": func(p *licensePage, l *licenses.License) { l.NotAfter = g.at.Add(-time.Hour) },
-		"wrong":   func(p *licensePage, l *licenses.License) {},
-		"barred":  func(p *licensePage, l *licenses.License) { p.Bar = &licenses.TextParty },
+		"expired": func(p *licensePage, l *licenses.License) {
+			l.Status, l.NotAfter = licenses.Expired, g.at.Add(-time.Hour)
+		},
+		"wrong":  func(p *licensePage, l *licenses.License) {},
+		"barred": func(p *licensePage, l *licenses.License) { p.Bar = &licenses.TextParty },
 	} {
 		l := &licenses.License{Status: licenses.Issued, NotBefore: g.at.Add(-24 * time.Hour), NotAfter: g.at.AddDate(5, 0, 0)}
 		p := &licensePage{desk: g.c.desk(), List: "/desk/licenses", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Number: "JY99010120260000001",

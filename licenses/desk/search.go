@@ -84,11 +84,7 @@ func (s *Service) filter(f licenses.Filter) []web.Field {
 	}
 	states := web.Field{Name: "status", Type: "select", Label: web.Text{ZH: "状态", EN: "Status"}, Value: string(f.Status), Options: []web.Option{all}}
 	for _, t := range statusTags {
-		word := t.tag.Word
-		if t.status == licenses.Issued { // time alone changes no record
-			word = web.Text{ZH: "已签发（含过期）", EN: "Issued (also expired)"}
-		}
-		states.Options = append(states.Options, web.Option{Value: string(t.status), Label: word})
+		states.Options = append(states.Options, web.Option{Value: string(t.status), Label: t.tag.Word})
 	}
 	return []web.Field{kinds, states}
 }

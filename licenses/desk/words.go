@@ -45,20 +45,15 @@ var statusTags = []struct {
 	{licenses.Issued, tag{web.Text{ZH: "有效", EN: "In force"}, "good"}},
 	{licenses.Suspended, tag{web.Text{ZH: "已暂停", EN: "Suspended"}, "wait"}},
 	{licenses.Revoked, tag{web.Text{ZH: "已吊销", EN: "Revoked"}, "bad"}},
+	{licenses.Expired, tag{web.Text{ZH: "已过期", EN: "Expired"}, "bad"}},
 	{licenses.Replaced, tag{web.Text{ZH: "已换发", EN: "Replaced"}, "bad"}},
 	{licenses.Signing, tag{web.Text{ZH: "签发中", EN: "Being issued"}, "wait"}},
 }
 
-// licenseTag says how a licence stands at a time: what the record holds, and for an
-// issued one what the dates make of it.
+// licenseTag says how a licence stands at a time: one that is issued may not have begun.
 func licenseTag(l *licenses.License, at time.Time) tag {
-	if l.Status == licenses.Issued {
-		switch {
-		case !at.Before(l.NotAfter):
-			return tag{web.Text{ZH: "已过期", EN: "Expired"}, "bad"}
-		case at.Before(l.NotBefore):
-			return tag{web.Text{ZH: "尚未生效", EN: "Not yet in force"}, "wait"}
-		}
+	if l.Status == licenses.Issued && at.Before(l.NotBefore) {
+		return tag{web.Text{ZH: "尚未生效", EN: "Not yet in force"}, "wait"}
 	}
 	for _, t := range statusTags {
 		if t.status == l.Status {
@@ -85,6 +80,7 @@ var eventWords = map[string]web.Text{
 	licenses.EventAct + "." + string(licenses.Resume):  {ZH: "恢复", EN: "Resumed"},
 	licenses.EventAct + "." + string(licenses.Revoke):  {ZH: "吊销", EN: "Revoked"},
 	licenses.EventAct + ".replace":                     {ZH: "换发新版本", EN: "Replaced by a new version"},
+	licenses.EventExpire:                               {ZH: "到期", EN: "Came to its end"},
 }
 
 var (
