@@ -107,6 +107,9 @@ func newCity(t testing.TB, d *db.DB) *city {
 			t.Fatal(err)
 		}
 	}
+	if err := c.ring.MakeSecret(t.Context(), keys.SecretData, actor); err != nil {
+		t.Fatal(err)
+	}
 	c.CA = c.reopen(t)
 	return c
 }

@@ -18,6 +18,7 @@ const (
 	maxSearchText = 64   // characters
 	searchRows    = 5000 // rows that one call looks at
 	searchNames   = 300  // names whose certificates one call looks for
+	maxPlace      = 1024 // bytes of the place where one goes on
 	leastPrefix   = 8    // hex digits that are the beginning of a serial number and no name
 )
 
@@ -58,6 +59,12 @@ func (c *CA) Search(ctx context.Context, q Query) (p Page, err error) {
 	if q.Limit <= 0 || q.Limit > maxList {
 		q.Limit = maxList
 	}
+	if !isText(q.After, 0, maxPlace) {
+		return Page{}, errCursor
+	}
+	if q.After, err = c.showPlace(ctx, q.Agency, q.After); err != nil {
+		return Page{}, err
+	}
 	s, err := newSearch(q)
 	if err != nil {
 		return Page{}, err
@@ -71,6 +78,9 @@ func (c *CA) Search(ctx context.Context, q Query) (p Page, err error) {
 		p, err = s.run(ctx, tx)
 		return err
 	})
+	if err == nil {
+		p.Next, err = c.hidePlace(ctx, q.Agency, p.Next)
+	}
 	if err != nil {
 		return Page{}, fmt.Errorf("search certificates: %w", err)
 	}
@@ -154,7 +164,7 @@ func (s *search) check() error {
 	if _, ok := s.Profile.Rules(); !ok && s.Profile != "" {
 		return fault.New(fault.Invalid, "there is no such profile")
 	}
-	if !isText(s.Text, 0, 4*maxSearchText) || len([]rune(s.Text)) > maxSearchText || !isText(s.Agency, 0, 128) || !isText(s.After, 0, 1024) {
+	if !isText(s.Text, 0, 4*maxSearchText) || len([]rune(s.Text)) > maxSearchText || !isText(s.Agency, 0, 128) || !isText(s.After, 0, maxPlace) {
 		return fault.New(fault.Invalid, "the text to search for, the agency or the place is too long or not printable")
 	}
 	if !s.ExpiresBefore.IsZero() && !s.ExpiresAfter.IsZero() && !s.ExpiresAfter.Before(s.ExpiresBefore) {
