@@ -2,12 +2,14 @@ package ca
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 )
 
@@ -39,10 +41,6 @@ func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey 
 	switch p, known := asked[old.Profile]; {
 	case !known || p.own:
 		return Request{}, false, fault.New(fault.Invalid, "certificates of this profile are not renewed on request")
-	case old.Status != Issued:
-		return Request{}, false, fault.New(fault.Conflict, "the certificate is not in force and cannot be renewed")
-	case c.now().Sub(old.NotAfter) > renewAfter:
-		return Request{}, false, fault.New(fault.Conflict, "the certificate ended more than 30 days ago: ask for a new one")
 	case p.name:
 		r.Name = old.Subject
 	}
@@ -63,8 +61,53 @@ func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey 
 	if err != nil {
 		return Request{}, false, err
 	}
+	if refusal := c.renewable(old); refusal != nil {
+		if answered, err := c.answered(ctx, r, csr.PublicKey); err != nil || !answered {
+			return Request{}, false, cmpErr(err, refusal)
+		}
+	}
 	key, err := hashKey(csr.PublicKey)
 	return r, string(key) == string(old.keyHash), err
+}
+
+// renewable fails with kind Conflict for a certificate that has no successor any more.
+func (c *CA) renewable(old Certificate) error {
+	switch {
+	case old.Status != Issued:
+		return fault.New(fault.Conflict, "the certificate is not in force and cannot be renewed")
+	case c.now().Sub(old.NotAfter) > renewAfter:
+		return fault.New(fault.Conflict, "the certificate ended more than 30 days ago: ask for a new one")
+	}
+	return nil
+}
+
+// answered reports whether this very request was answered under its key before, with a
+// certificate or by keeping it for an officer. Whoever lost the answer gets it again,
+// also after the old certificate was revoked as superseded.
+func (c *CA) answered(ctx context.Context, r Request, pub crypto.PublicKey) (bool, error) {
+	if !isText(r.Actor, 1, 128) || !isText(r.IdempotencyKey, 1, 128) {
+		return false, nil
+	}
+	kept, err := r.hash(pub)
+	if err != nil {
+		return false, err
+	}
+	if _, err := c.place(ctx, &r); err != nil { // the issuer is part of what a certificate answers
+		return false, err
+	}
+	made, err := r.hash(pub)
+	if err != nil {
+		return false, err
+	}
+	var answered bool
+	err = c.db.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ca_certificates WHERE actor = $1 AND request_key = $2 AND request_hash = $3 AND der IS NOT NULL)
+			OR EXISTS (SELECT 1 FROM ca_requests WHERE requester = $1 AND request_key = $2 AND request_hash = $4)`, r.Actor, r.IdempotencyKey, made, kept).Scan(&answered)
+	})
+	if err != nil {
+		return false, fmt.Errorf("find earlier request: %w", err)
+	}
+	return answered, nil
 }
 
 // hostsOf returns the names of hosts in a certificate, as a request names them.

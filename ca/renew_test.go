@@ -3,6 +3,9 @@ package ca_test
 import (
 	"crypto"
 	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -148,6 +151,63 @@ func TestRenewRefuses(t *testing.T) {
 		c.clock.advance(30 * 24 * time.Hour)
 		if _, err := c.Renew(t.Context(), renewal(t, late.Serial, ecKey(t))); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestRenewalIsAnsweredAgain: whoever lost the answer gets it, though the old certificate
+// was superseded meanwhile, and under this key nothing else.
+func TestRenewalIsAnsweredAgain(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		s := b.serveAs(t, nil, func(o *ca.Options) { o.Holders, o.Officers = b.registry, b.officials })
+		key := ecKey(t)
+		old := b.issue(t, ca.Request{Profile: profile.SystemClient, Agency: "donghu-amr", Name: "x", Key: key, Actor: actor})
+		body := func(k crypto.Signer) string {
+			return fmt.Sprintf(`{"csr":%q}`, string(csr(t, k, x509.CertificateRequest{})))
+		}
+		renew := func(idem, body string) call {
+			return call{"POST", "/ca/v1/certificates/" + old.Serial + "/renew", "donghu", idem, body}
+		}
+		idIn := func(b []byte) string {
+			var v struct {
+				Serial  string `json:"serial"`
+				Request struct {
+					ID string `json:"id"`
+				} `json:"request"`
+			}
+			_ = json.Unmarshal(b, &v) // what is no answer has no id
+			return v.Serial + v.Request.ID
+		}
+		same, other := body(key), body(ecKey(t))
+		_, _, first := renew("1", same).do(t, s)
+		status, _, waits := renew("2", other).do(t, s)
+		if status != http.StatusAccepted {
+			t.Fatalf("%d %s", status, waits)
+		}
+		if err := b.Revoke(t.Context(), old.Serial, ca.Superseded, actor); err != nil {
+			t.Fatal(err)
+		}
+		before := b.rows(t)
+		for _, tt := range []struct {
+			name string
+			call call
+			want int
+			id   string
+		}{
+			{"the certificate", renew("1", same), http.StatusCreated, idIn(first)},
+			{"the request that waits", renew("2", other), http.StatusAccepted, idIn(waits)},
+			{"a key of another renewal", renew("1", other), http.StatusConflict, ""},
+			{"a key of another request", renew("2", same), http.StatusConflict, ""},
+			{"a fresh key", renew("3", same), http.StatusConflict, ""},
+		} {
+			status, _, got := tt.call.do(t, s)
+			if status != tt.want || idIn(got) != tt.id {
+				t.Errorf("%s: %d, want %d: %.120s", tt.name, status, tt.want, got)
+			}
+		}
+		if after := b.rows(t); after != before {
+			t.Errorf("%d rows were written", after-before)
 		}
 	})
 }
