@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/signet-city/signet/ca"
+	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/testkit"
 )
 
@@ -67,6 +69,41 @@ func TestTextThatNoDatabaseHas(t *testing.T) {
 			if status, _, body := tt.call.do(t, s); status != tt.want {
 				t.Errorf("%s %s: %d, want %d: %s", tt.call.method, tt.call.path, status, tt.want, body)
 			}
+		}
+	})
+}
+
+// TestAgencyWhoseJobIsDone: an agency that was merged into another gets no certificates
+// for keys of its own any more, neither new ones nor successors, nor what waited.
+func TestAgencyWhoseJobIsDone(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		program := func(key string) ca.Request {
+			return ca.Request{Profile: profile.SystemClient, Agency: "xishan-amr", Name: "x", CSR: csr(t, ecKey(t), x509.CertificateRequest{}), Actor: "client:xishan", IdempotencyKey: key}
+		}
+		r := program("1")
+		old := b.issue(t, r)
+		waits := b.submit(t, program("2"))
+		if err := b.registry.Succeed(t.Context(), actor, "xishan-amr", "donghu-amr"); err != nil {
+			t.Fatal(err)
+		}
+		before := b.rows(t)
+		_, err := b.a.Issue(t.Context(), program("3"))
+		wantKind(t, err, fault.Denied)
+		_, err = b.a.Submit(t.Context(), program("4"))
+		wantKind(t, err, fault.Denied)
+		_, err = b.a.Renew(t.Context(), ca.Renewal{Serial: old.Serial, CSR: r.CSR, Actor: actor, IdempotencyKey: "5"})
+		wantKind(t, err, fault.Denied)
+		_, err = b.a.Decide(t.Context(), waits.ID, yes(b.lin))
+		wantKind(t, err, fault.Denied)
+		if after := b.rows(t); after != before {
+			t.Errorf("%d rows were written", after-before)
+		}
+		if found, err := b.Find(t.Context(), old.Serial); err != nil || found.Status != ca.Issued {
+			t.Errorf("what it had is %s, %v", found.Status, err)
+		}
+		if err := b.a.Revoke(t.Context(), old.Serial, ca.CessationOfOperation, actor); err != nil {
+			t.Errorf("what it had is not revoked: %v", err)
 		}
 	})
 }

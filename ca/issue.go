@@ -58,8 +58,8 @@ var errUnderWay = fault.New(fault.Unavailable, "this certificate is being made, 
 
 // Issue makes a certificate. It fails with kind Invalid or TooLarge for a request
 // that cannot be fulfilled, NotFound for an unknown agency, firm, person or issuer, Denied
-// when the issuer may not certify the agency, or the person does not work there,
-// or has not all of the names, Conflict when the idempotency key was
+// when the issuer may not certify the agency, another has taken its place, or the
+// person does not work there, or it has not all of the names, Conflict when the idempotency key was
 // used for another request, or the subject's key is blocked, compromised, ours or
 // another subject's, and Unavailable when the same request is under way or the issuer's key is away.
 func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {

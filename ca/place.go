@@ -134,6 +134,9 @@ func (c *CA) placeAgency(ctx context.Context, r *Request) (profile.Subject, erro
 		return profile.Subject{}, err
 	}
 	issuer, err := c.issuerOf(a)
+	if err == nil && a.Successor != "" && r.CSR != nil { // keys of the keyring have a schedule of their own
+		err = errSucceeded
+	}
 	if err != nil {
 		return profile.Subject{}, err
 	}
@@ -221,6 +224,7 @@ func (c *Ceremony) issuer(id string) (IssuerPlan, bool) {
 }
 
 var (
+	errSucceeded     = fault.New(fault.Denied, "another agency has taken the place of this one, which gets no new certificates")
 	errForeignAgency = fault.New(fault.Denied, "this issuer does not certify this agency")
 	errNoIssuer      = fault.New(fault.NotFound, "no such issuer")
 	errNoHolders     = fault.New(fault.Invalid, "firms and people get no certificates here")
