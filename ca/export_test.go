@@ -186,5 +186,9 @@ func (c *CA) StoreActOnly(ctx context.Context, response []byte, actor string) er
 // CompleteActs is what Run does for acts of the root.
 func (c *CA) CompleteActs(ctx context.Context) { c.completeActs(ctx) }
 
-// KeyUseQuery is the query that finds what speaks against a key.
-const KeyUseQuery = keyUseQuery
+// KeyUseQuery is the query that finds what speaks against a key, IssuedQuery the one that
+// looks once more when its certificate is stored.
+const (
+	KeyUseQuery = keyUseQuery
+	IssuedQuery = issuedQuery
+)

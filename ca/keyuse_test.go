@@ -78,9 +78,24 @@ func TestKeyOfAnother(t *testing.T) {
 // those that its key has.
 func TestKeyUseEndsEarly(t *testing.T) {
 	d := testkit.SQLite(t)
-	plan := ""
+	ranges := []string{"ca_certificates_key_use (key_hash=? AND (agency,holder,profile)<(?,?,?))", "ca_certificates_key_use (key_hash=? AND (agency,holder,profile)>(?,?,?))"}
+	for query, wants := range map[string][]string{
+		ca.KeyUseQuery: append([]string{"ca_certificates_key_revoked (key_hash=? AND reason=?)"}, ranges...), ca.IssuedQuery: ranges,
+	} {
+		plan := keyUsePlan(t, d, query)
+		for _, want := range wants {
+			if !strings.Contains(plan, want) {
+				t.Errorf("plan:\n%swant %s", plan, want)
+			}
+		}
+	}
+}
+
+// keyUsePlan returns how SQLite runs a query of seven arguments.
+func keyUsePlan(t *testing.T, d *db.DB, query string) (plan string) {
+	t.Helper()
 	err := d.Read(t.Context(), func(tx db.Tx) error {
-		rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+ca.KeyUseQuery, make([]any, 7)...)
+		rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, 7)...)
 		if err != nil {
 			return err
 		}
@@ -98,10 +113,5 @@ func TestKeyUseEndsEarly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"ca_certificates_key_use (key_hash=? AND (agency,holder,profile)<(?,?,?))",
-		"ca_certificates_key_use (key_hash=? AND (agency,holder,profile)>(?,?,?))", "ca_certificates_key_revoked (key_hash=? AND reason=?)"} {
-		if !strings.Contains(plan, want) {
-			t.Errorf("plan:\n%swant %s", plan, want)
-		}
-	}
+	return plan
 }

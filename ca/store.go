@@ -134,16 +134,22 @@ func (c *Certificate) event(step string) audit.Event {
 // abandoned because this process took too long.
 var errOvertaken = fault.New(fault.Unavailable, "the certificate took too long to be signed and was abandoned, try again")
 
+// issuedQuery turns an intent into a certificate unless its key is another's. On
+// PostgreSQL two intents for one key do not see each other while both are written. Here
+// both are there: at most one of them becomes a certificate.
+const issuedQuery = `UPDATE ca_certificates SET status = 'issued', der = $1, changed_at = $2 WHERE serial = $3 AND status = 'intent'
+	AND NOT EXISTS (SELECT 1 FROM ca_certificates o WHERE o.key_hash = $4 AND (o.agency, o.holder, o.profile) < ($5, $6, $7) AND o.status <> 'abandoned')
+	AND NOT EXISTS (SELECT 1 FROM ca_certificates o WHERE o.key_hash = $4 AND (o.agency, o.holder, o.profile) > ($5, $6, $7) AND o.status <> 'abandoned')`
+
 // storeIssued turns an intent into a certificate, with its outcome event and its
 // entry in the log.
 func storeIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
-	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET status = 'issued', der = $1, changed_at = $2 WHERE serial = $3 AND status = 'intent'`,
-		c.DER, db.Micros(c.ChangedAt), c.Serial)
+	res, err := tx.ExecContext(ctx, issuedQuery, c.DER, db.Micros(c.ChangedAt), c.Serial, c.keyHash, c.Agency, c.Holder, string(c.Profile))
 	if err != nil {
 		return err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return cmpErr(err, errOvertaken)
+		return cmpErr(err, whyNotIssued(ctx, tx, c))
 	}
 	e := c.event("outcome")
 	hash := sha256.Sum256(c.DER)
@@ -153,6 +159,16 @@ func storeIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
 	}
 	_, err = audit.AppendCertificate(ctx, tx, c.DER)
 	return err
+}
+
+// whyNotIssued says why an intent did not become a certificate.
+func whyNotIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
+	var still bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ca_certificates WHERE serial = $1 AND status = 'intent')`, c.Serial).Scan(&still)
+	if err == nil && still {
+		return errKeyTaken
+	}
+	return cmpErr(err, errOvertaken)
 }
 
 // storeAbandoned gives up an intent, and its idempotency key with it, so that the
