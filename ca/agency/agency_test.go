@@ -233,9 +233,9 @@ func TestFromAskingToDownload(t *testing.T) {
 			t.Errorf("%s for nobody: %d", path, a.status)
 		}
 	}
-	// Permits need no officer.
+	// Who keeps a key for permits could sign documents with it: an officer decides, too.
 	sent = c.post(t, "mu", "/agency/new", "profile", "permit", "csr", csr(t, x509.CertificateRequest{}), "key", c.key(t, "mu"))
-	if sent.status != http.StatusSeeOther || !strings.HasPrefix(sent.location, "/agency/certificates/") {
+	if sent.status != http.StatusSeeOther || !strings.HasPrefix(sent.location, "/agency/requests/") {
 		t.Errorf("%d %s", sent.status, sent.location)
 	}
 }

@@ -89,9 +89,11 @@ func (s *Service) postAsk(w http.ResponseWriter, r *http.Request, v *visitor) er
 	return nil
 }
 
-// send issues or submits and returns the address of what came of it.
+// send issues or submits and returns the address of what came of it. A key that signs
+// permits signs documents too, by its extended key usage: one that a clerk keeps waits
+// for an officer like a document key, whatever is issued at once to programs.
 func (s *Service) send(r *http.Request, wish ca.Request) (string, error) {
-	if s.o.CA.NeedsApproval(wish.Profile) {
+	if s.o.CA.NeedsApproval(wish.Profile) || wish.Profile == profile.PermitSigning {
 		p, err := s.o.CA.Submit(r.Context(), wish)
 		return "/agency/requests/" + p.ID, err
 	}
