@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
@@ -18,8 +20,9 @@ import (
 const Scope = "licenses"
 
 const (
-	maxBody = 256 << 10 // bytes of one request
-	maxLine = 64 << 10  // bytes of one line of a batch
+	maxBody  = 256 << 10 // bytes of one request
+	maxLine  = 64 << 10  // bytes of one line of a batch
+	maxQuery = 256       // bytes of what is looked for
 )
 
 //go:embed openapi.json
@@ -138,6 +141,11 @@ func (s *Service) listLicenses(w http.ResponseWriter, r *http.Request, c web.Cal
 	}
 	if f.Status != "" && !slices.Contains(statuses, f.Status) {
 		problems = append(problems, fault.Problem{Path: "status", Message: "want signing, issued, suspended, revoked, expired or replaced"})
+	}
+	for _, name := range []string{"after", "number", "holder", "type"} {
+		if v := q.Get(name); len(v) > maxQuery || !utf8.ValidString(v) || strings.ContainsRune(v, 0) { // PostgreSQL has no such text
+			problems = append(problems, fault.Problem{Path: name, Message: "want at most " + strconv.Itoa(maxQuery) + " bytes of text"})
+		}
 	}
 	if len(problems) > 0 {
 		return fault.InvalidInput("the query has a problem", problems...)

@@ -140,7 +140,7 @@ func TestAPIRefuses(t *testing.T) {
 			{"unknown statement", "cai", "GET", none + "/statement", nil, 404, "no such request"},
 			{"unknown approved", "cai", "POST", none + "/approve", map[string]any{"cose": bobs}, 404, "no such request"},
 			{"unknown rejected", "cai", "POST", none + "/reject", map[string]any{"reason": ""}, 404, "no such request"},
-			{"no identifier", "cai", "GET", "requests/%01%ff/statement", nil, 404, "no such request"},
+			{"no identifier", "cai", "GET", "requests/%01%ff/statement", nil, 404, "nothing is there"},
 			{"a path with NUL", "cai", "GET", "requests/%00/statement", nil, 404, "nothing is there"},
 			{"no state", "cai", "GET", "requests?state=%ff", nil, 400, "no such state"},
 			{"no kind", "cai", "POST", "requests", map[string]any{"kind": "lamp.unset", "params": map[string]any{}, "reason": "x"}, 400, "no such operation"},

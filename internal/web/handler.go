@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/obs"
@@ -41,9 +42,10 @@ func Handler(f func(w http.ResponseWriter, r *http.Request) error, log *slog.Log
 	})
 }
 
-// checkPath refuses a path with NUL, which names nothing: PostgreSQL has no such text.
+// checkPath refuses a path with NUL or with what is no UTF-8, which names nothing:
+// PostgreSQL has no such text.
 func checkPath(r *http.Request) error {
-	if strings.IndexByte(r.URL.Path, 0) >= 0 {
+	if strings.IndexByte(r.URL.Path, 0) >= 0 || !utf8.ValidString(r.URL.Path) {
 		return fault.New(fault.NotFound, "nothing is there")
 	}
 	return nil
