@@ -41,7 +41,8 @@ be packed with gzip. For each line that is not empty one line of JSON is written
 with its number in the file and the licence or what is wrong; progress goes to
 standard error. With --json the last line is a summary.
 
-A line that was answered is durable. An import that broke off is run again from
+A line that was answered is durable. Where the server fails amid a batch the import
+ends; a line that it could not take counts as not answered. An import that broke off is run again from
 the start: the lines that were done are answered again and not done twice. With
 --resume it goes on behind the last line that was answered, which it finds in
 FILE.import, and writes results of the rest alone. Where the server asks to wait
@@ -224,6 +225,9 @@ func (i *importer) result(answer []byte, n, line int) error {
 	var o outcome
 	if err := json.Unmarshal(answer, &o); err != nil || o.Line != n {
 		return fmt.Errorf("line %d: the answer is not the one that was expected", line)
+	}
+	if o.Error == "unavailable" || o.Error == "internal" { // nobody looked at the line: it is sent again
+		return fmt.Errorf("line %d: the server could not take it: %w", line, &apiError{Kind: o.Error, Message: o.Message})
 	}
 	o.Line = line
 	if err := i.env.writeJSON(o); err != nil {

@@ -26,6 +26,9 @@ type busy struct {
 	calls  atomic.Int64
 	lines  atomic.Int64
 	cutAt  int64 // the connection breaks after so many results, 0 for never
+
+	failAt int64  // the result with which the server begins to fail, for one batch
+	failAs string // kind of the error
 }
 
 func newBusy(t *testing.T, header string, script ...int) *busy {
@@ -60,6 +63,10 @@ func (b *busy) batch(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.Unmarshal(line, &of)
 		n++
+		if b.failAt > 0 && b.lines.Load() >= b.failAt {
+			_, _ = fmt.Fprintf(w, `{"line":%d,"key":%q,"error":%q,"message":"not now"}`+"\n", n, of.Key, b.failAs)
+			continue
+		}
 		_, _ = fmt.Fprintf(w, `{"line":%d,"key":%q,"id":"i-%s","number":"N","status":"issued","permit":"EL1:X"}`+"\n", n, of.Key, of.Key)
 		if b.lines.Add(1) == b.cutAt {
 			_, _ = io.WriteString(w, `{"line":`)
@@ -164,6 +171,32 @@ func TestImportCut(t *testing.T) {
 	}
 	if _, err := os.Stat(path + markSuffix); !os.IsNotExist(err) {
 		t.Errorf("something is kept of a complete import: %v", err)
+	}
+}
+
+// TestImportServerFails: lines that the server could not take amid a batch are not
+// refused and not left behind, but sent again.
+func TestImportServerFails(t *testing.T) {
+	for _, kind := range []string{"unavailable", "internal"} {
+		b := newBusy(t, "1")
+		b.failAt, b.failAs = 256, kind
+		path := numbered(t, 600)
+		args := []string{"--resume", "--json", path}
+		code, out, stderr := importing(t, b.URL, args...)
+		if code != 1 || !strings.Contains(stderr, "line 257: the server could not take it: not now ("+kind+")") ||
+			!strings.Contains(out, `"lines":256,"issued":256,"refused":0,`) || strings.Contains(out, kind) {
+			t.Fatalf("%s: exit code %d:\n%s%s", kind, code, out[max(0, len(out)-200):], stderr)
+		}
+		b.failAt = 0
+		code, out, stderr = importing(t, b.URL, args...)
+		if code != 0 || !strings.Contains(out, `"lines":344,"issued":344,"refused":0,"resumed_after":256,`) || b.lines.Load() != 600 {
+			t.Errorf("%s: exit code %d, %d lines were issued:\n%s", kind, code, b.lines.Load(), stderr)
+		}
+	}
+	b := newBusy(t, "1")
+	b.failAt, b.failAs = 256, "invalid" // which is the line's own fault
+	if code, out, stderr := importing(t, b.URL, "--json", numbered(t, 300)); code != 1 || !strings.Contains(out, `"lines":300,"issued":256,"refused":44,`) {
+		t.Errorf("exit code %d:\n%s", code, stderr)
 	}
 }
 
