@@ -53,7 +53,10 @@ func (s *Service) Issue(ctx context.Context, caller web.Caller, requests []Keyed
 	if err != nil {
 		return nil, err
 	}
-	well := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return d.err != nil })
+	if err := s.answered(ctx, caller, drafts); err != nil {
+		return nil, fmt.Errorf("issue licences: %w", err)
+	}
+	well := slices.DeleteFunc(slices.Clone(drafts), func(d *draft) bool { return d.err != nil || d.replayed })
 	if len(well) > 0 {
 		if err := s.begin(ctx, caller, agency, well); err != nil {
 			s.metrics.issued.WithLabelValues("failed").Add(float64(len(well)))
