@@ -7,6 +7,7 @@ import (
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/licenses"
 )
 
 // TestHostileQueries: text that PostgreSQL does not know is refused by either engine in
@@ -59,6 +60,19 @@ func TestHostileNumbers(t *testing.T) {
 		code, got := s.do("POST", "/licenses/v1/licenses", "donghu", in, "Idempotency-Key", fmt.Sprint("n", i))
 		if in == body && tc.number != "86" || code != tc.code || !strings.Contains(string(got), tc.path) {
 			t.Errorf("%s: %d %s", tc.number, code, got)
+		}
+	}
+}
+
+// TestHostileDates: a day that no permit can name is blamed where it stands.
+func TestHostileDates(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	s := serve(t, c)
+	for i, day := range []string{"1950-01-01", "0001-01-01", "1970-01-01", "0000-01-01", "10000-01-01", "2026-02-30", "1969-12-31T23:59:59Z", "2027-01-01\u0000"} {
+		in := text(t, food(func(r *licenses.Request) { r.NotBefore, r.NotAfter = "@", "2030-12-31" }))
+		code, got := s.do("POST", "/licenses/v1/licenses", "donghu", strings.Replace(in, "@", day, 1), "Idempotency-Key", fmt.Sprint("d", i))
+		if code != 400 || !strings.Contains(string(got), `"path":"/not_before"`) {
+			t.Errorf("%s: %d %s", day, code, got)
 		}
 	}
 }

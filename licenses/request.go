@@ -157,7 +157,7 @@ func dates(r Request, years int, now time.Time) (from, until time.Time, problems
 
 func parseDate(s string, plus int) (time.Time, bool) {
 	if t, err := time.ParseInLocation(time.DateOnly, s, shanghai); err == nil {
-		return t.AddDate(0, 0, plus), true
+		return t.AddDate(0, 0, plus), t.Unix() >= 0 // no permit can name what came before
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || t.Year() < 1970 || t.Year() > 9000 {
