@@ -12,6 +12,7 @@ import (
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/testkit"
 )
 
@@ -58,7 +59,7 @@ func TestTextThatNoDatabaseHas(t *testing.T) {
 			{call{method: "GET", path: "/ca/v1/names?after=%ff", token: "officer"}, http.StatusBadRequest},
 			{call{method: "GET", path: "/ca/v1/certificates?q=a&after=" + place, token: "officer"}, http.StatusBadRequest},
 			{call{method: "GET", path: "/ca/v1/certificates?agency=%00", token: "officer"}, http.StatusBadRequest},
-			{call{method: "GET", path: "/ca/v1/certificates/%ff", token: "officer"}, http.StatusBadRequest},
+			{call{method: "GET", path: "/ca/v1/certificates/%ff", token: "officer"}, http.StatusNotFound},
 			{call{method: "GET", path: "/ca/%ff/crl/1.crl"}, http.StatusNotFound},
 			{call{method: "GET", path: "/ca/%ff/ca.crt"}, http.StatusNotFound},
 			{call{method: "GET", path: "/ca/city/%ff.crt"}, http.StatusNotFound},
@@ -84,7 +85,7 @@ func TestAgencyWhoseJobIsDone(t *testing.T) {
 		r := program("1")
 		old := b.issue(t, r)
 		waits := b.submit(t, program("2"))
-		if err := b.registry.Succeed(t.Context(), actor, "xishan-amr", "donghu-amr"); err != nil {
+		if err := b.registry.Succeed(t.Context(), actor, registry.Succession{Agency: "xishan-amr", Successor: "donghu-amr"}); err != nil {
 			t.Fatal(err)
 		}
 		before := b.rows(t)
