@@ -10,7 +10,7 @@ import (
 // follows says, every problem at once, why t cannot come after old as the next
 // version of one type: permits in people's pockets, and verifiers with a bundle of
 // then or now, go by codes, numbers and dictionary. Names, bounds of the schema,
-// years and how old a status may be can change; there can be more fields, codes
+// years, review and how old a status may be can change; there can be more fields, codes
 // and lists.
 func (t *Type) follows(old *Type) (problems []fault.Problem) {
 	same := func(path, what string, is bool) {

@@ -28,7 +28,7 @@ type Applied struct {
 	ID       string
 	Type     string
 	Agency   string
-	State    string // submitted, approved, issued, rejected, failed, withdrawn, or a step of the agency's
+	State    string // submitted, reviewed, approved, issued, rejected, failed, withdrawn, or a step of the agency's
 	Data     map[string]any
 	Created  time.Time
 	Decided  time.Time  // zero while it waits

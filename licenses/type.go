@@ -53,6 +53,7 @@ type Type struct {
 	RenewDays    int        `yaml:"renew_days"`    // how long before its end a licence may be renewed; 0 means 90
 	Reprint      bool       `yaml:"reprint"`       // whether one that was lost is printed once more
 	Apply        bool       `yaml:"apply"`         // whether its holder may apply for it in the wallet
+	Review       []string   `yaml:"review"`        // which posts decide on an application at a desk, in order: see Reviews
 	StatusHours  int        `yaml:"status_hours"`  // oldest status that a verifier may rely on
 	Schema       any        `yaml:"schema"`        // JSON Schema 2020-12 of the data
 	Fields       []Field    `yaml:"fields"`        // which data travel in the permit
@@ -211,6 +212,9 @@ func (t *Type) check() error {
 	}
 	if len(t.Dictionary) > permit.MaxDictionary {
 		bad("dictionary: over %d bytes", permit.MaxDictionary)
+	}
+	if err := t.checkReview(); err != nil {
+		errs = append(errs, err)
 	}
 	errs = append(errs, t.checkFields()...)
 	return errors.Join(errs...)

@@ -20,6 +20,7 @@ type typeView struct {
 	Names    typeNames `json:"names"`
 	Holder   string    `json:"holder"`
 	Years    int       `json:"years"`
+	Review   []string  `json:"review"`            // the posts that decide on an application at a desk, in order
 	Versions int       `json:"versions,omitzero"` // how many there are
 	File     string    `json:"file,omitempty"`    // as it was added
 }
@@ -30,7 +31,7 @@ type typeNames struct {
 }
 
 func viewOf(t *Type) typeView {
-	return typeView{ID: t.ID, Version: t.Version, Code: t.Code, Names: typeNames(t.Names), Holder: t.Holder, Years: t.Years}
+	return typeView{ID: t.ID, Version: t.Version, Code: t.Code, Names: typeNames(t.Names), Holder: t.Holder, Years: t.Years, Review: t.Reviews()}
 }
 
 func (s *Service) listTypes(w http.ResponseWriter, _ *http.Request, _ web.Caller) error {

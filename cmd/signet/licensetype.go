@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -35,15 +36,16 @@ type typeView struct {
 		ZH string `json:"zh"`
 		EN string `json:"en"`
 	} `json:"names"`
-	Holder   string `json:"holder"`
-	Years    int    `json:"years"`
-	Versions int    `json:"versions"`
-	File     string `json:"file"`
+	Holder   string   `json:"holder"`
+	Years    int      `json:"years"`
+	Review   []string `json:"review"`
+	Versions int      `json:"versions"`
+	File     string   `json:"file"`
 }
 
 func showType(w io.Writer, v typeView) {
 	list(w, "type", v.ID, "version", strconv.Itoa(v.Version), "code", strconv.FormatUint(v.Code, 10),
-		"name_zh", v.Names.ZH, "name_en", v.Names.EN, "holder", v.Holder, "years", strconv.Itoa(v.Years))
+		"name_zh", v.Names.ZH, "name_en", v.Names.EN, "holder", v.Holder, "years", strconv.Itoa(v.Years), "review", strings.Join(v.Review, " "))
 }
 
 // typeCall makes one call and shows the answer.

@@ -104,7 +104,8 @@ func newEmploy(e *env, f *apiFlags) *cobra.Command {
 		Long: `Give a person a post, from a file in JSON; - is standard input, and show the posts
 that the person holds.
 
-The role is clerk, at an agency's licence desk; identity, at an agency's desk that
+The role is clerk, at an agency's licence desk; reviewer, for a clerk who takes the
+steps that a licence type keeps for reviewers, beside the post of clerk; identity, at an agency's desk that
 proves people anew who have lost what they sign in with; or officer. An officer of no
 agency ("") is the city's.`,
 		Example: `  {"kind": "resident", "number": "…", "agency": "donghu-amr", "role": "clerk"}

@@ -126,6 +126,8 @@ var eventWords = map[string]web.Text{
 	"license.application.fail":    {ZH: "证照未能签发", EN: "Application could not be issued"},
 	"license.application.issue":   {ZH: "证照申请办结", EN: "Application completed"},
 	"license.application.reject":  {ZH: "证照申请退回", EN: "Application rejected"},
+	"license.application.return":  {ZH: "证照申请退回初审", EN: "Application sent back to the first review"},
+	"license.application.review":  {ZH: "证照申请通过初审", EN: "Application passed its first review"},
 	"license.application.submit":  {ZH: "证照申请提交", EN: "Application submitted"},
 	"license.issue":               {ZH: "签发证照", EN: "Licence issued"},
 	"login.account.add":           {ZH: "开通账户", EN: "Account added"},

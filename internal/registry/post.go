@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -13,7 +14,7 @@ import (
 type Post struct {
 	Person  string    // Person.ID
 	Agency  string    // "" is the city itself, which has officers only
-	Role    string    // web.RoleClerk, web.RoleOfficer or web.RoleIdentity
+	Role    string    // web.RoleClerk, web.RoleReviewer, web.RoleOfficer or web.RoleIdentity
 	Created time.Time // set by Employ
 	Ended   time.Time // zero: it is held; set by Dismiss
 }
@@ -46,8 +47,8 @@ func checkPost(p Post) error {
 		c.add("/agency", slug(p.Agency))
 	}
 	switch {
-	case p.Role != web.RoleClerk && p.Role != web.RoleOfficer && p.Role != web.RoleIdentity:
-		c.problem("/role", "is clerk, officer or identity")
+	case !slices.Contains([]string{web.RoleClerk, web.RoleReviewer, web.RoleOfficer, web.RoleIdentity}, p.Role):
+		c.problem("/role", "is clerk, reviewer, officer or identity")
 	case p.Role != web.RoleOfficer && p.Agency == "":
 		c.problem("/agency", "is needed: a desk is an agency's")
 	}

@@ -31,6 +31,14 @@ func TestPosts(t *testing.T) {
 				}
 			}
 		}
+		reviewer := clerk
+		reviewer.Role = web.RoleReviewer // beside the post of clerk
+		if !must(r.Employ(ctx, actor, reviewer))(t) || len(must(r.PostsOf(ctx, n.zhou.ID))(t)) != 4 {
+			t.Error("no reviewer")
+		}
+		if err := r.Dismiss(ctx, actor, reviewer.Person, reviewer.Agency, reviewer.Role); err != nil {
+			t.Fatal(err)
+		}
 		want := []registry.Post{ofCity, clerk, officer}
 		for i := range want {
 			want[i].Created = now
@@ -52,10 +60,10 @@ func TestPosts(t *testing.T) {
 		if !must(r.Employ(ctx, actor, clerk))(t) || len(must(r.PostsOf(ctx, n.zhou.ID))(t)) != 2 {
 			t.Error("not held again")
 		}
-		if e := events(t, d, "registry.employ"); len(e) != 4 || e[0] != actor+" person:"+n.zhou.ID {
+		if e := events(t, d, "registry.employ"); len(e) != 5 || e[0] != actor+" person:"+n.zhou.ID {
 			t.Errorf("events %v", e)
 		}
-		if e := events(t, d, "registry.dismiss"); !slices.Equal(e, slices.Repeat([]string{actor + " person:" + n.zhou.ID}, 2)) {
+		if e := events(t, d, "registry.dismiss"); !slices.Equal(e, slices.Repeat([]string{actor + " person:" + n.zhou.ID}, 3)) {
 			t.Errorf("events %v", e)
 		}
 	})
@@ -76,6 +84,7 @@ func TestPostsRefuse(t *testing.T) {
 			{"no person", func(p *registry.Post) { p.Person = "" }, fault.Invalid, "/person"},
 			{"not an agency", func(p *registry.Post) { p.Agency = "../x" }, fault.Invalid, "/agency"},
 			{"clerk of the city", func(p *registry.Post) { p.Agency = "" }, fault.Invalid, "/agency"},
+			{"reviewer of the city", func(p *registry.Post) { p.Agency, p.Role = "", web.RoleReviewer }, fault.Invalid, "/agency"},
 			{"identity desk of the city", func(p *registry.Post) { p.Agency, p.Role = "", web.RoleIdentity }, fault.Invalid, "/agency"},
 			{"unknown role", func(p *registry.Post) { p.Role = "king" }, fault.Invalid, "/role"},
 			{"an operator's role", func(p *registry.Post) { p.Role = "operator" }, fault.Invalid, "/role"},

@@ -24,12 +24,13 @@ type Identity struct {
 // Role is what a person does for an agency.
 type Role struct {
 	Agency string
-	Name   string // RoleClerk, RoleOfficer or RoleIdentity
+	Name   string // RoleClerk, RoleReviewer, RoleOfficer or RoleIdentity
 }
 
 // The roles that pages ask for.
 const (
 	RoleClerk    = "clerk"    // works at a licence desk
+	RoleReviewer = "reviewer" // a clerk who takes the steps that a licence type keeps for reviewers
 	RoleOfficer  = "officer"  // answers for the keys
 	RoleIdentity = "identity" // proves people anew at an identity desk
 )

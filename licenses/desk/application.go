@@ -21,6 +21,7 @@ type state string
 
 const (
 	submitted state = "submitted"
+	reviewed  state = "reviewed" // by the first of two
 	approved  state = "approved" // on its way to a licence
 	rejected  state = "rejected"
 	issued    state = "issued"
@@ -34,16 +35,20 @@ type application struct {
 	State     state
 	Request   licenses.Request
 	Submitter string // person
+	Reviewer  string // person who took the first of two reviews, "" before
+	Returner  string // person who sent it back to the first review last
+	Round     int    // how often it was sent back
 	Decider   string // person, "" while it waits
 	Note      note
 	License   string // id, once it is issued
 	Created   time.Time
+	Reviewed  time.Time // zero before
 	Decided   time.Time
 }
 
 // note is why an application came to nothing. It is sealed: a clerk writes freely.
 type note struct {
-	Reason   string    `json:"reason,omitempty"`   // of a rejection
+	Reason   string    `json:"reason,omitempty"`   // of a rejection, or for sending it back
 	Problems []trouble `json:"problems,omitempty"` // of a failure
 }
 
@@ -177,49 +182,6 @@ func record(ctx context.Context, tx db.Tx, kind, actor, id string, data map[stri
 	return err
 }
 
-// decide approves or rejects an application that waits, and reports whether it did:
-// false means that it no longer waits, or that the person is its submitter. It fails
-// with errParty, and changes nothing, if the application is the person's own.
-func (s *Service) decide(ctx context.Context, person string, a *application, to state, why note) (ok bool, err error) {
-	kind := eventApprove
-	var sealed []byte
-	if to == rejected {
-		kind = eventReject
-		if sealed, err = s.sealNote(ctx, a.ID, why); err != nil {
-			return false, err
-		}
-	}
-	var holder string
-	err = s.db.Read(ctx, func(tx db.Tx) error {
-		holder, err = s.holderID(ctx, tx, a)
-		return err
-	})
-	if err != nil {
-		return false, fmt.Errorf("decide application: %w", err)
-	}
-	at := s.now()
-	now := db.Micros(at)
-	err = s.db.Update(ctx, func(tx db.Tx) error {
-		ok, err = moved(ctx, tx, `UPDATE license_applications SET state = $1, decider = $2, note = $3, decided_at = $4, changed_at = $5
-			WHERE id = $6 AND agency = $7 AND state = $8 AND submitter <> $9`,
-			string(to), person, sealed, now, now, a.ID, a.Agency, string(submitted), person)
-		if err != nil || !ok {
-			return err
-		}
-		switch party, err := s.party(ctx, tx, person, a, holder, at); {
-		case err != nil:
-			return err
-		case party:
-			return errParty
-		}
-		return record(ctx, tx, kind, "person:"+person, a.ID, map[string]any{"agency": a.Agency, "type": a.Request.Type})
-	})
-	if err != nil {
-		return false, fmt.Errorf("decide application: %w", err)
-	}
-	return ok, nil
-}
-
 func (s *Service) sealNote(ctx context.Context, id string, n note) ([]byte, error) {
 	plain, err := json.Marshal(n, json.Deterministic(true))
 	if err != nil {
@@ -228,7 +190,7 @@ func (s *Service) sealNote(ctx context.Context, id string, n note) ([]byte, erro
 	return s.sealer.Seal(ctx, plain, noteAAD(id))
 }
 
-const columns = "id, agency, body, state, submitter, decider, note, license, created_at, decided_at"
+const columns = "id, agency, body, state, submitter, reviewer, returner, round, decider, note, license, created_at, reviewed_at, decided_at"
 
 // find returns the applications for which where holds.
 func (s *Service) find(ctx context.Context, where string, args ...any) (list []*application, err error) {
@@ -256,12 +218,12 @@ func (s *Service) find(ctx context.Context, where string, args ...any) (list []*
 func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*application, error) {
 	var a application
 	var body, why []byte
-	var created, decided int64
-	err := rows.Scan(&a.ID, &a.Agency, &body, &a.State, &a.Submitter, &a.Decider, &why, &a.License, &created, &decided)
+	var created, first, decided int64
+	err := rows.Scan(&a.ID, &a.Agency, &body, &a.State, &a.Submitter, &a.Reviewer, &a.Returner, &a.Round, &a.Decider, &why, &a.License, &created, &first, &decided)
 	if err != nil {
 		return nil, err
 	}
-	a.Created, a.Decided = db.Time(created), db.Time(decided)
+	a.Created, a.Reviewed, a.Decided = db.Time(created), timeOrZero(first), db.Time(decided)
 	if err := s.open(ctx, body, bodyAAD(a.ID), &a.Request); err != nil {
 		return nil, err
 	}

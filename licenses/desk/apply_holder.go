@@ -173,9 +173,9 @@ func (s *Service) Withdraw(ctx context.Context, by licenses.Applicant, id string
 	now := db.Micros(s.now())
 	var ok bool
 	err := s.db.Update(ctx, func(tx db.Tx) (err error) {
-		ok, err = moved(ctx, tx, `UPDATE license_applications SET state = $1, decided_at = $2, changed_at = $3 WHERE id = $4 AND state = $5
-			AND EXISTS (SELECT 1 FROM license_holder_applications h WHERE h.application = $6 AND h.kind = $7 AND h.holder = $8)`,
-			string(withdrawn), now, now, id, string(submitted), id, by.Kind, by.Holder)
+		ok, err = moved(ctx, tx, `UPDATE license_applications SET state = $1, decided_at = $2, changed_at = $3 WHERE id = $4 AND state IN ($5, $6)
+			AND EXISTS (SELECT 1 FROM license_holder_applications h WHERE h.application = $7 AND h.kind = $8 AND h.holder = $9)`,
+			string(withdrawn), now, now, id, string(submitted), string(reviewed), id, by.Kind, by.Holder)
 		if err != nil || !ok {
 			return err
 		}
@@ -240,6 +240,10 @@ func (s *Service) Applied(ctx context.Context, by licenses.Applicant, id string)
 }
 
 func (s *Service) appliedOf(a *application, asked bool) licenses.Applied {
+	reason := ""
+	if a.State == rejected { // why it was sent back to the first review is between clerks
+		reason = a.Note.Reason
+	}
 	return licenses.Applied{ID: a.ID, Type: a.Request.Type, Agency: a.Agency, State: string(a.State), Data: a.Request.Data, Created: a.Created,
-		Decided: a.Decided, Reason: a.Note.Reason, Why: s.why(a), License: a.License, Asked: asked}
+		Decided: a.Decided, Reason: reason, Why: s.why(a), License: a.License, Asked: asked}
 }

@@ -236,7 +236,7 @@ func (s *Service) thread(ctx context.Context, c *clerk, a *application) (*thread
 	if t.Messages, err = s.messages(ctx, a.ID); err != nil {
 		return nil, err
 	}
-	if a.State == submitted && a.Submitter != c.person {
+	if a.State.waits() && a.Submitter != c.person {
 		t.Form = askForm(db.NewID())
 	}
 	return t, nil

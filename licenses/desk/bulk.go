@@ -41,6 +41,10 @@ type bulkPage struct {
 }
 
 var (
+	textOn       = web.Text{ZH: "已通过，转入复审", EN: "Approved: on to the second review"}
+	textFirstOne = web.Text{ZH: "未办理：您已初审，须由另一名工作人员复审", EN: "Not done: you reviewed it first, and another clerk has to take the second review"}
+	textPostLine = web.Text{ZH: "未办理：须由有“复审”岗位的工作人员办理", EN: "Not done: it takes a clerk with the post of reviewer"}
+	textLook     = web.Text{ZH: "未办理：该申请曾被退回初审，请逐件办理", EN: "Not done: it was sent back once, open it and look"}
 	textDone     = web.Text{ZH: "已办理", EN: "Done"}
 	textOwn      = web.Text{ZH: "未办理：不能复核自己提交的申请", EN: "Not done: nobody reviews their own application"}
 	textLate     = web.Text{ZH: "未办理：状态已发生变化", EN: "Not done: it has changed meanwhile"}
@@ -60,10 +64,31 @@ func (c *clerk) bulk(path string, rows int, buttons ...button) *bulkForm {
 }
 
 var (
-	approveButton = button{"approve", "", web.Text{ZH: "通过所选并签发", EN: "Approve and issue those ticked"}}
-	rejectButton  = button{"reject", "danger", web.Text{ZH: "退回所选", EN: "Reject those ticked"}}
+	approveButton = button{string(approve), "", web.Text{ZH: "通过所选", EN: "Approve those ticked"}}
+	rejectButton  = button{string(reject), "danger", web.Text{ZH: "退回所选", EN: "Reject those ticked"}}
 	suspendButton = button{string(licenses.Suspend), "secondary", web.Text{ZH: "暂停所选", EN: "Suspend those ticked"}}
 )
+
+// pickApplications lets those be ticked that the clerk can decide about; what was
+// sent back once is looked at first.
+func (s *Service) pickApplications(ctx context.Context, c *clerk, in state, rows []row, list []*application) (*bulkForm, error) {
+	parties, err := s.parties(ctx, c.person, list...)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for i, a := range list {
+		if a.Submitter != c.person && a.Round == 0 && c.bar(a, s.reviews(a.Request.Type), parties[a.ID]) == nil {
+			rows[i].Pick = a.ID
+			n++
+		}
+	}
+	f := c.bulk("/desk/applications", n, approveButton, rejectButton)
+	if f != nil {
+		f.Fields = append(f.Fields, web.Field{Name: inStep, Type: "hidden", Value: stepOf(in, 0)})
+	}
+	return f, nil
+}
 
 // pickLicenses lets those in force be ticked.
 func (c *clerk) pickLicenses(rows []row, list []*licenses.License) *bulkForm {
@@ -106,24 +131,24 @@ func (s *Service) postApplications(w http.ResponseWriter, r *http.Request, c *cl
 	if err != nil {
 		return err
 	}
-	to, why := approved, note{}
-	switch approve, reject := r.PostForm.Has("approve"), r.PostForm.Has("reject"); {
-	case approve == reject:
-		return fault.New(fault.Invalid, "want either approve or reject")
-	case reject:
-		to, why.Reason = rejected, reasonOf(r)
-		if problem, bad := badReason(why.Reason); bad {
-			return web.Refuse(fault.Invalid, problem)
-		}
+	d, err := readDecision(r)
+	if err != nil {
+		return err
 	}
-	data := &bulkPage{desk: c.desk(), Back: c.at("/desk/applications")}
+	if d.verdict == sendBack || d.round != 0 {
+		return fault.New(fault.Invalid, "the form is not ours")
+	}
+	if problem, bad := badReason(d.why.Reason); d.verdict == reject && bad {
+		return web.Refuse(fault.Invalid, problem)
+	}
+	data := &bulkPage{desk: c.desk(), Back: c.at("/desk/applications", "state", string(d.step))}
 	for _, id := range ids {
 		one := *c
-		a, says, err := s.decideOne(r.Context(), &one, id, to, why)
+		a, says, err := s.decideOne(r.Context(), &one, id, d)
 		if err != nil {
 			return err
 		}
-		line := bulkRow{Says: says, Done: says == textDone}
+		line := bulkRow{Says: says, Done: says == textDone || says == textOn}
 		if a != nil {
 			rows, err := s.applicationRows(r.Context(), &one, []*application{a})
 			if err != nil {
@@ -138,7 +163,7 @@ func (s *Service) postApplications(w http.ResponseWriter, r *http.Request, c *cl
 
 // decideOne is the decision on one of several applications; nil for one that the
 // clerk cannot see.
-func (s *Service) decideOne(ctx context.Context, c *clerk, id string, to state, why note) (*application, web.Text, error) {
+func (s *Service) decideOne(ctx context.Context, c *clerk, id string, d decision) (*application, web.Text, error) {
 	a, err := s.application(ctx, c, id)
 	if errors.Is(err, errNoApplication) {
 		return nil, textMissing, nil
@@ -146,23 +171,30 @@ func (s *Service) decideOne(ctx context.Context, c *clerk, id string, to state, 
 	if err != nil {
 		return nil, web.Text{}, err
 	}
-	if a.Submitter == c.person {
+	switch {
+	case a.Submitter == c.person:
 		return a, textOwn, nil
+	case a.State == reviewed && d.step == reviewed && a.Reviewer == c.person:
+		return a, textFirstOne, nil
+	case a.State.waits() && a.Round > 0: // whoever decides again reads why it came back
+		return a, textLook, nil
 	}
-	ok, err := s.decide(ctx, c.person, a, to, why)
-	if errors.Is(err, errParty) {
+	ok, err := s.decide(ctx, c, a, d)
+	if isBarred(err) {
 		s.metrics.decided.WithLabelValues("barred").Inc()
+		if errors.Is(err, errPost) {
+			return a, textPostLine, nil
+		}
 		return a, textPartyLine, nil
 	}
 	if err != nil {
 		return nil, web.Text{}, err
 	}
 	if ok {
-		s.metrics.decided.WithLabelValues(string(to)).Inc()
-		a.State, a.Decider = to, c.person
+		s.metrics.decided.WithLabelValues(d.word(a)).Inc()
 	} else if a, err = s.application(ctx, c, id); err != nil {
 		return nil, web.Text{}, err
-	} else if a.Decider != c.person || (a.State == rejected) != (to == rejected) {
+	} else if !d.done(a, c.person) {
 		s.metrics.decided.WithLabelValues("late").Inc()
 		return a, textLate, nil
 	}
@@ -170,6 +202,9 @@ func (s *Service) decideOne(ctx context.Context, c *clerk, id string, to state, 
 		if err := s.complete(ctx, a); err != nil { // the approval stands: the sweeper goes on
 			s.log.ErrorContext(ctx, "approved application left to the sweeper", slog.Any("error", err))
 		}
+	}
+	if a.State == reviewed {
+		return a, textOn, nil
 	}
 	return a, textDone, nil
 }

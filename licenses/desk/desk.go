@@ -125,6 +125,7 @@ type clerk struct {
 	person   string
 	agencies []agency
 	agency   agency
+	reviews  []string // ids of the agencies where they are a reviewer too
 }
 
 type agency struct {
@@ -144,7 +145,7 @@ func (s *Service) clerk(w http.ResponseWriter, r *http.Request, id *web.Identity
 	if err := web.ParseForm(w, r, maxForm); err != nil {
 		return nil, err
 	}
-	c := &clerk{person: id.Person}
+	c := &clerk{person: id.Person, reviews: id.Agencies(web.RoleReviewer)}
 	for _, id := range slices.Compact(id.Agencies(web.RoleClerk)) {
 		a, err := s.registry.FindAgency(r.Context(), id)
 		if errors.Is(err, registry.ErrAgency) {
@@ -172,6 +173,11 @@ func (c *clerk) choose(id string) bool {
 		c.agency = c.agencies[i]
 	}
 	return i >= 0
+}
+
+// holds reports whether the clerk has a post at the agency for which they act.
+func (c *clerk) holds(post string) bool {
+	return post == web.RoleClerk || post == web.RoleReviewer && slices.Contains(c.reviews, c.agency.ID)
 }
 
 // at returns the address of a page of the clerk's agency. Pairs of names and values

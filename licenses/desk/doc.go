@@ -3,11 +3,19 @@
 // suspend, resume and revoke them.
 //
 // It owns applications. One is submitted, then approved or rejected by another
-// clerk of the same agency; what is approved becomes a licence at once:
+// clerk of the same agency, or by two, one after the other, where the type of the
+// licence asks for that; what is approved becomes a licence at once:
 //
-//	submitted ─► approved ─► issued
-//	    │            └─────► failed     (the register says no after all)
-//	    └──────► rejected
+//	submitted ─► reviewed ─► approved ─► issued
+//	    │ ▲          │ │         └─────► failed   (the register says no after all)
+//	    │ └──────────┘ │    (sent back)
+//	    ├──────────────┴───► rejected
+//	    └─ ─ ─ ─ ─ ─ ─ ─ ──► approved             (where one review is enough)
+//
+// Who submitted it and the two who review it are three people. The rule is the one of
+// the type's newest version when the decision is taken, read in its transaction; an
+// application that is in its second review stays there, whatever the type comes to say.
+// A form decides the step that it has shown and no other one.
 //
 // Every step is a compare-and-swap in one transaction with its event, so that of two
 // clerks one wins. A crash after the approval leaves the row in approved, and Run

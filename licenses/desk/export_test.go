@@ -2,14 +2,28 @@ package desk
 
 import "context"
 
-// Approve is the compare-and-swap alone, without what the page checks before.
-func (s *Service) Approve(ctx context.Context, person, id, agency string) (bool, error) {
+// Approve is the compare-and-swap alone, without what the page checks before: of the
+// step at which the application stands.
+func (s *Service) Approve(ctx context.Context, person, id, agencyID string) (bool, error) {
+	return s.Decide(ctx, person, id, agencyID, "approve", "")
+}
+
+// Decide is the same for any verdict, of a step that the page is said to have shown,
+// by a reviewer of the agency.
+func (s *Service) Decide(ctx context.Context, person, id, agencyID, what, step string) (bool, error) {
 	list, err := s.find(ctx, "id = $1", id)
 	if err != nil {
 		return false, err
 	}
-	list[0].Agency = agency
-	return s.decide(ctx, person, list[0], approved, note{})
+	a := list[0]
+	d := decision{verdict: verdict(what), step: a.State, round: a.Round}
+	if step != "" {
+		d.step = state(step)
+	}
+	if a.Agency = agencyID; d.verdict != approve {
+		d.why.Reason = "理由"
+	}
+	return s.decide(ctx, &clerk{person: person, agency: agency{ID: agencyID}, reviews: []string{agencyID}}, a, d)
 }
 
 // Finish ends an application as one of two processes that complete it at once.

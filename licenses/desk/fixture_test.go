@@ -65,6 +65,7 @@ type city struct {
 	ids      map[string]string // of the people
 	base     string
 	now      time.Time // zero: the real one
+	reviewer string    // who has that post too, where they are a clerk
 }
 
 func (c *city) clock() time.Time {
@@ -161,6 +162,9 @@ func (c *city) identity(who string) *web.Identity {
 	id := &web.Identity{Session: "s", Person: c.ids[who], Name: people[who].name, Chosen: true}
 	for _, a := range people[who].agencies {
 		id.Roles = append(id.Roles, web.Role{Agency: a, Name: web.RoleClerk})
+		if who == c.reviewer {
+			id.Roles = append(id.Roles, web.Role{Agency: a, Name: web.RoleReviewer})
+		}
 	}
 	return id
 }

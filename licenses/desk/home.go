@@ -50,6 +50,8 @@ type homePage struct {
 	Agencies []web.Field // one select, if there is a choice
 	Types    []link
 	Waiting  []row
+	Second   []row // that wait for a second review
+	Seconds  string
 	AllApps  string
 	Recent   []row
 	AllLics  string
@@ -58,7 +60,7 @@ type homePage struct {
 
 func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) error {
 	ctx := r.Context()
-	data := homePage{desk: c.desk(), Agencies: c.selector(), AllApps: c.at("/desk/applications"), AllLics: c.at("/desk/licenses"),
+	data := homePage{desk: c.desk(), Agencies: c.selector(), AllApps: c.at("/desk/applications"), Seconds: c.at("/desk/applications", "state", string(reviewed)), AllLics: c.at("/desk/licenses"),
 		Search: c.search("")}
 	for _, t := range s.types() {
 		ok, err := s.may(ctx, c, t.ID)
@@ -69,12 +71,14 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) erro
 			data.Types = append(data.Types, link{Name: web.Text(t.Names), Address: c.at("/desk/" + t.ID + "/new")})
 		}
 	}
-	waiting, _, err := s.queue(ctx, c.agency.ID, submitted, "", homeRows)
-	if err != nil {
-		return err
-	}
-	if data.Waiting, err = s.applicationRows(ctx, c, waiting); err != nil {
-		return err
+	for in, rows := range map[state]*[]row{submitted: &data.Waiting, reviewed: &data.Second} {
+		waiting, _, err := s.queue(ctx, c.agency.ID, in, "", homeRows)
+		if err != nil {
+			return err
+		}
+		if *rows, err = s.applicationRows(ctx, c, waiting); err != nil {
+			return err
+		}
 	}
 	recent, _, err := s.licenses.List(ctx, licenses.Filter{Agency: c.agency.ID, Limit: homeRows})
 	if err != nil {
@@ -153,19 +157,10 @@ func (s *Service) getApplications(w http.ResponseWriter, r *http.Request, c *cle
 	if data.Rows, err = s.applicationRows(r.Context(), c, list); err != nil {
 		return err
 	}
-	if in == submitted {
-		parties, err := s.parties(r.Context(), c.person, list...)
-		if err != nil {
+	if in.waits() {
+		if data.Bulk, err = s.pickApplications(r.Context(), c, in, data.Rows, list); err != nil {
 			return err
 		}
-		n := 0
-		for i, a := range list {
-			if a.Submitter != c.person && !parties[a.ID] {
-				data.Rows[i].Pick = a.ID
-				n++
-			}
-		}
-		data.Bulk = c.bulk("/desk/applications", n, approveButton, rejectButton)
 	}
 	for _, t := range stateTags {
 		data.Tabs = append(data.Tabs, link{t.tag.Word, c.at("/desk/applications", "state", string(t.state)), t.state == in})

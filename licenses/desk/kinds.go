@@ -3,6 +3,7 @@ package desk
 import (
 	"log/slog"
 
+	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
 	"github.com/signet-city/signet/licenses/form"
 )
@@ -39,3 +40,14 @@ func (s *Service) types() []*licenses.Type { return s.known().types }
 
 // formOf returns the form of a type, nil if there is none.
 func (s *Service) formOf(licenseType string) *form.Form { return s.known().forms[licenseType] }
+
+// reviews returns the posts that decide on applications for a type, as far as this
+// replica knows: what counts is asked in the transaction of the decision.
+func (s *Service) reviews(licenseType string) []string {
+	for _, t := range s.types() {
+		if t.ID == licenseType {
+			return t.Reviews()
+		}
+	}
+	return []string{web.RoleClerk}
+}

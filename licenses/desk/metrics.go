@@ -15,7 +15,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		submitted: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_submitted_total",
 			Help: "Forms sent in at a desk, by result: submitted, replayed, refused."}, []string{"result"}),
 		decided: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_decided_total",
-			Help: "Decisions on applications: approved, rejected, late (somebody else was faster), barred (it was the clerk's own)."}, []string{"decision"}),
+			Help: "Decisions on applications: approved, reviewed (by the first of two), returned (to the first review), rejected, late (somebody else was faster), barred (it was the clerk's own)."}, []string{"decision"}),
 		completed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_completed_total",
 			Help: "Approved applications: issued, failed, left to the sweeper."}, []string{"result"}),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_acts_total",

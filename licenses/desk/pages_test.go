@@ -82,7 +82,7 @@ func (g *gallery) home() {
 	g.add("home-empty", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: one.desk(), AllApps: "/desk/applications", AllLics: "/desk/licenses", Search: one.search("")}})
 	g.add("home", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: g.c.desk(), Agencies: g.c.selector(),
 		Types:   []link{{Name: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new"}, {Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, Address: "/desk/teacher/new"}},
-		Waiting: g.rows(true)[:2], AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
+		Waiting: g.rows(true)[:1], Second: g.rows(true)[1:2], Seconds: "/desk/applications?state=reviewed", AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
 }
 
 func (g *gallery) lists() {
@@ -104,8 +104,8 @@ func (g *gallery) lists() {
 		Searched: true, Rows: g.rows(false), After: "x", All: "/desk/licenses"}})
 	g.add("search-none", web.Page{Template: "licenses", Title: results, Wide: true, Data: &licensesPage{desk: g.c.desk(), Search: g.c.search("JY1"), Searched: true, All: "/desk/licenses"}})
 	done := &bulkPage{desk: g.c.desk(), Back: "/desk/licenses", Count: 1}
-	for i, says := range []web.Text{textDone, textLate, textOwn, textNotTaken} {
-		done.Rows = append(done.Rows, bulkRow{g.rows(i == 2)[i], i == 0, says})
+	for i, says := range []web.Text{textDone, textLate, textOwn, textNotTaken, textOn, textFirstOne, textPartyLine} {
+		done.Rows = append(done.Rows, bulkRow{g.rows(i == 2)[i%len(stateTags)], i == 0, says})
 	}
 	done.Rows = append(done.Rows, bulkRow{Says: textMissing})
 	g.add("bulk", web.Page{Template: "bulk", Title: web.Text{ZH: "批量办理结果", EN: "What was done"}, Wide: true, Data: done})
@@ -150,16 +150,16 @@ func (g *gallery) apply() {
 }
 
 func (g *gallery) applications() {
-	a := &application{ID: "a", Agency: "donghu-amr", Submitter: "q", Request: licenses.Request{Type: "food-business", Holder: licenses.Holder{USCC: "91990101MA1F001175"},
+	a := &application{ID: "a", State: submitted, Agency: "donghu-amr", Submitter: "q", Request: licenses.Request{Type: "food-business", Holder: licenses.Holder{USCC: "91990101MA1F001175"},
 		Data: map[string]any{"trade_name": "老灶火锅", "premises": "江城市东湖区湖滨路18号2幢101室", "legal_representative": "林若川", "category": "餐饮服务经营者",
 			"scope": "热食类食品制售", "seats": float64(86), "online": "是"}, NotAfter: "2029-12-31"}}
 	s := &Service{}
 	s.kinds.Store(&kinds{forms: g.forms})
 	for name, change := range map[string]func(p *applicationPage){
 		"submitted": func(p *applicationPage) { p.Own, p.Done, p.Tag = true, "submit", submitted.tag() },
-		"review":    func(p *applicationPage) { p.Tag, p.Review = submitted.tag(), reviewForm() },
+		"review":    func(p *applicationPage) { p.Tag, p.Review = submitted.tag(), reviewForm(a) },
 		"review-wrong": func(p *applicationPage) {
-			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Tag, p.Review = submitted.tag(), reviewForm(a)
 			p.Review.Blame(inReason, web.Text{ZH: "请填写理由", EN: "Enter a reason"})
 		},
 		"approved": func(p *applicationPage) { p.Tag, p.Decider = approved.tag(), "宋晚晴" },
@@ -172,13 +172,34 @@ func (g *gallery) applications() {
 			p.Why = s.why(&application{Request: a.Request, Note: note{Problems: []trouble{{"/holder/uscc", "没有登记：查无此企业", "is not registered"}, {"", "签发条件已不具备。", "What the licence needs is no longer there."}}}})
 		},
 		"thread": func(p *applicationPage) {
-			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Tag, p.Review = submitted.tag(), reviewForm(a)
 			p.Thread = &thread{Messages: []licenses.Message{{Text: "请说明面积。", At: g.at}, {FromHolder: true, Text: "八十平方米。", At: g.at}}, Asked: true, Form: askForm(someKey), Self: p.Self}
 		},
 		"thread-wrong": func(p *applicationPage) {
-			p.Tag, p.Review = submitted.tag(), reviewForm()
+			p.Tag, p.Review = submitted.tag(), reviewForm(a)
 			p.Thread = &thread{Form: askForm(someKey), Self: p.Self}
 			p.Thread.Form.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
+		},
+		"onward":     func(p *applicationPage) { p.Tag, p.Onward, p.Review = submitted.tag(), true, reviewForm(a) },
+		"own-onward": func(p *applicationPage) { p.Tag, p.Own, p.Onward = submitted.tag(), true, true },
+		"second": func(p *applicationPage) {
+			p.Tag, p.Second, p.Reviewer, p.Reviewed, p.Review = reviewed.tag(), true, "罗景行", g.at, reviewForm(&application{State: reviewed})
+		},
+		"second-wrong": func(p *applicationPage) {
+			p.Tag, p.Second, p.Reviewer, p.Reviewed, p.Review = reviewed.tag(), true, "罗景行", g.at, reviewForm(&application{State: reviewed})
+			p.Review.Blame(inReason, web.Text{ZH: "请填写理由", EN: "Enter a reason"})
+		},
+		"second-barred": func(p *applicationPage) {
+			p.Tag, p.Second, p.Reviewer, p.Reviewed, p.Bar = reviewed.tag(), true, "宋晚晴", g.at, &textFirst
+		},
+		"second-post": func(p *applicationPage) {
+			p.Tag, p.Second, p.Reviewer, p.Reviewed, p.Bar = reviewed.tag(), true, "罗景行", g.at, &textPost
+		},
+		"returned": func(p *applicationPage) {
+			p.Tag, p.Onward, p.Returner, p.Reason, p.Review = submitted.tag(), true, "罗景行", "床位数与平面图不符，请核对", reviewForm(a)
+		},
+		"issued-twice-reviewed": func(p *applicationPage) {
+			p.Tag, p.Reviewer, p.Reviewed, p.Decider, p.License = issued.tag(), "罗景行", g.at, "宋晚晴", "/desk/licenses/x"
 		},
 		"barred": func(p *applicationPage) { p.Tag, p.Bar = submitted.tag(), &textParty },
 		"late": func(p *applicationPage) {

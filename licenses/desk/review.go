@@ -2,14 +2,12 @@ package desk
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses/form"
 )
@@ -31,9 +29,14 @@ type applicationPage struct {
 	Lines     []line
 	Submitter string
 	Submitted time.Time
+	Reviewer  string // of the first of two reviews
+	Reviewed  time.Time
 	Decider   string
 	Decided   time.Time
-	Reason    string     // of a rejection
+	Reason    string     // of a rejection, or for sending it back
+	Returner  string     // who sent it back to the first review last
+	Second    bool       // it waits for the second review
+	Onward    bool       // a second review comes after this one
 	Why       []web.Text // it failed
 	License   string     // address
 	Again     string     // address of a fresh form
@@ -68,7 +71,7 @@ func (s *Service) drawApplication(w http.ResponseWriter, r *http.Request, data *
 
 func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application) (*applicationPage, error) {
 	data := &applicationPage{desk: c.desk(), Queue: c.at("/desk/applications"), Type: s.typeName(a.Request.Type), Tag: a.State.tag(), Submitted: a.Created,
-		Decided: a.Decided, Reason: a.Note.Reason, Own: a.Submitter == c.person, Self: c.at("/desk/applications/" + a.ID)}
+		Reviewed: a.Reviewed, Decided: a.Decided, Reason: a.Note.Reason, Second: a.State == reviewed, Own: a.Submitter == c.person, Self: c.at("/desk/applications/" + a.ID)}
 	people, err := s.holders(ctx, []*application{a})
 	if err != nil {
 		return nil, err
@@ -88,17 +91,17 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	if data.Submitter, err = clerks.of(ctx, a.Submitter); err != nil {
 		return nil, err
 	}
-	if data.Decider, err = clerks.of(ctx, a.Decider); err != nil {
-		return nil, err
+	for to, person := range map[*string]string{&data.Reviewer: a.Reviewer, &data.Returner: a.Returner, &data.Decider: a.Decider} {
+		if *to, err = clerks.of(ctx, person); err != nil {
+			return nil, err
+		}
 	}
 	switch a.State {
-	case submitted:
-		switch {
-		case data.Own:
-		case parties[a.ID]:
-			data.Bar = &textParty
-		default:
-			data.Review = reviewForm()
+	case submitted, reviewed:
+		posts := s.reviews(a.Request.Type)
+		data.Onward = a.State == submitted && len(posts) > 1
+		if data.Bar = c.bar(a, posts, parties[a.ID]); data.Bar == nil && !data.Own {
+			data.Review = reviewForm(a)
 		}
 	case issued:
 		data.License = c.at("/desk/licenses/" + a.License)
@@ -109,9 +112,14 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	return data, nil
 }
 
-func reviewForm() *web.Form {
-	return &web.Form{Fields: []web.Field{{Name: inReason, Type: "textarea", Label: web.Text{ZH: "退回理由", EN: "Reason for rejecting"},
-		Hint: web.Text{ZH: "退回时必填，最多 500 字", EN: "Needed only to reject. Up to 500 characters"}}}}
+// reviewForm asks for the verdict of a step, and for a reason where it needs one.
+func reviewForm(a *application) *web.Form {
+	reason := web.Field{Name: inReason, Type: "textarea", Label: web.Text{ZH: "退回理由", EN: "Reason for rejecting"},
+		Hint: web.Text{ZH: "退回时必填，最多 500 字", EN: "Needed only to reject. Up to 500 characters"}}
+	if a.State == reviewed {
+		reason.Label = web.Text{ZH: "退回理由", EN: "Reason for rejecting or sending it back"}
+	}
+	return &web.Form{Fields: []web.Field{{Name: inStep, Type: "hidden", Value: stepOf(a.State, a.Round)}, reason}}
 }
 
 // lines lists what was applied for, as far as the type still knows it.
@@ -163,43 +171,46 @@ func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *cle
 	if r.PostForm.Has(inAsk) {
 		return s.postAsk(w, r, c, a)
 	}
-	to, why := approved, note{}
-	switch approve, reject := r.PostForm.Has("approve"), r.PostForm.Has("reject"); {
-	case approve == reject:
-		return fault.New(fault.Invalid, "want either approve or reject")
-	case reject:
-		to, why.Reason = rejected, reasonOf(r)
+	d, err := readDecision(r)
+	if err != nil {
+		return err
 	}
 	if a.Submitter == c.person {
 		return s.again(w, r, c, a, http.StatusForbidden, &web.Text{ZH: "须由本部门另一名工作人员复核，不能复核自己提交的申请。",
 			EN: "Another clerk of your agency has to review this. You cannot review what you applied for."})
 	}
-	if problem, bad := badReason(why.Reason); to == rejected && bad && a.State == submitted {
-		data, err := s.applicationPage(r.Context(), c, a)
-		if err != nil {
-			return err
-		}
-		if data.Review == nil {
-			return errParty
-		}
-		data.Review.Fields[0].Value = strings.Map(form.Visible, why.Reason)
-		data.Review.Blame(inReason, problem)
-		return s.drawApplication(w, r, data, http.StatusBadRequest)
+	if a.State == reviewed && d.step == reviewed && a.Reviewer == c.person {
+		return s.again(w, r, c, a, http.StatusForbidden, nil) // the page says why
 	}
-	ok, err := s.decide(r.Context(), c.person, a, to, why)
-	if errors.Is(err, errParty) {
+	if problem, bad := badReason(d.why.Reason); d.verdict != approve && bad && a.State == d.step {
+		return s.unreasoned(w, r, c, a, d, problem)
+	}
+	ok, err := s.decide(r.Context(), c, a, d)
+	switch {
+	case isBarred(err):
 		s.metrics.decided.WithLabelValues("barred").Inc()
 		return s.again(w, r, c, a, http.StatusForbidden, nil)
+	case err != nil:
+		return err
+	case !ok:
+		return s.late(w, r, c, a.ID, d)
 	}
+	s.metrics.decided.WithLabelValues(d.word(a)).Inc()
+	return s.decided(w, r, c, a)
+}
+
+// unreasoned draws the application with what is wrong with the reason.
+func (s *Service) unreasoned(w http.ResponseWriter, r *http.Request, c *clerk, a *application, d decision, problem web.Text) error {
+	data, err := s.applicationPage(r.Context(), c, a)
 	if err != nil {
 		return err
 	}
-	if !ok {
-		return s.late(w, r, c, a.ID, to)
+	if data.Review == nil { // the page says why
+		return s.drawApplication(w, r, data, http.StatusForbidden)
 	}
-	s.metrics.decided.WithLabelValues(string(to)).Inc()
-	a.State, a.Decider = to, c.person
-	return s.decided(w, r, c, a)
+	data.Review.Field(inReason).Value = strings.Map(form.Visible, d.why.Reason)
+	data.Review.Blame(inReason, problem)
+	return s.drawApplication(w, r, data, http.StatusBadRequest)
 }
 
 // decided issues what was approved and leads to what became of it.
@@ -219,12 +230,12 @@ func (s *Service) decided(w http.ResponseWriter, r *http.Request, c *clerk, a *a
 
 // late answers a decision that came after another one: a repetition by the same
 // clerk like the first, anybody else's with how it stands.
-func (s *Service) late(w http.ResponseWriter, r *http.Request, c *clerk, id string, to state) error {
+func (s *Service) late(w http.ResponseWriter, r *http.Request, c *clerk, id string, d decision) error {
 	a, err := s.application(r.Context(), c, id)
 	if err != nil {
 		return err
 	}
-	if a.Decider == c.person && (a.State == rejected) == (to == rejected) {
+	if d.done(a, c.person) {
 		return s.decided(w, r, c, a)
 	}
 	s.metrics.decided.WithLabelValues("late").Inc()

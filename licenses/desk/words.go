@@ -19,6 +19,7 @@ var stateTags = []struct {
 	tag   tag
 }{
 	{submitted, tag{web.Text{ZH: "待复核", EN: "Waiting for review"}, "wait"}},
+	{reviewed, tag{web.Text{ZH: "待复审", EN: "In second review"}, "wait"}},
 	{approved, tag{web.Text{ZH: "签发中", EN: "Being issued"}, "wait"}},
 	{issued, tag{web.Text{ZH: "已签发", EN: "Issued"}, "good"}},
 	{rejected, tag{web.Text{ZH: "已退回", EN: "Rejected"}, "bad"}},

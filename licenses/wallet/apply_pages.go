@@ -37,6 +37,7 @@ var standing = map[string]struct {
 	word, says web.Text
 }{
 	"submitted": {"wait", web.Text{ZH: "待审核", EN: "With the agency"}, web.Text{ZH: "发证机关正在审核。如有问题会在这里询问您。", EN: "The agency is looking at it. If it has a question, it asks here."}},
+	"reviewed":  {"wait", web.Text{ZH: "复审中", EN: "In second review"}, web.Text{ZH: "已通过初审，发证机关的另一名工作人员正在复审。", EN: "A first clerk has agreed. A second one is looking at it."}},
 	"approved":  {"wait", web.Text{ZH: "签发中", EN: "Being issued"}, web.Text{ZH: "已通过审核，证照正在签发，请稍候刷新本页。", EN: "It is approved and being issued. Reload this page in a moment."}},
 	"issued":    {"good", web.Text{ZH: "已签发", EN: "Issued"}, web.Text{ZH: "证照已签发，可在“我的证照”查看和出示。", EN: "The permit is issued: see and show it on “My permits”."}},
 	"rejected":  {"bad", web.Text{ZH: "已退回", EN: "Rejected"}, web.Text{ZH: "更正后可以重新申请。", EN: "Once the matter is put right, you can apply again."}},
@@ -47,7 +48,7 @@ var standing = map[string]struct {
 // sent gathers what a page says of an application. A step of the agency's own is
 // shown as waiting.
 func (s *Service) sent(ctx context.Context, a licenses.Applied) (sent, error) {
-	out := sent{Applied: a, Name: web.Text{ZH: a.Type, EN: a.Type}, Office: web.Text{ZH: a.Agency, EN: a.Agency}, Waits: a.State == "submitted"}
+	out := sent{Applied: a, Name: web.Text{ZH: a.Type, EN: a.Type}, Office: web.Text{ZH: a.Agency, EN: a.Agency}, Waits: a.State == "submitted" || a.State == "reviewed"}
 	st, ok := standing[a.State]
 	if !ok {
 		st = standing["submitted"]

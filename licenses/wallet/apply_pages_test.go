@@ -47,7 +47,7 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 	var rows []sent
 	for state, st := range standing {
 		a := sent{Applied: licenses.Applied{ID: fixtureKey, State: state, Created: drawnAt, Asked: state == "submitted"}, Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"},
-			Office: web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, Tag: st.tag, Word: st.word, Says: st.says, Waits: state == "submitted",
+			Office: web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, Tag: st.tag, Word: st.word, Says: st.says, Waits: state == "submitted" || state == "reviewed",
 			Fields: []field{{web.Text{ZH: "任教学科", EN: "Subject"}, web.Text{ZH: "语文", EN: "语文"}}}}
 		a.Messages = []licenses.Message{{Text: "请说明认定机关。", At: drawnAt}, {FromHolder: true, Text: "江城市教育局。", At: drawnAt}}
 		switch state {
