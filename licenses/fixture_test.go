@@ -71,7 +71,7 @@ func newCity(t testing.TB, d *db.DB) *city {
 	c.populate(t)
 	types, err := licenses.ShippedTypes()
 	must(t, err)
-	c.Service, err = licenses.New(ctx, licenses.Options{DB: d, Ring: c.ring, Registry: c.reg, Types: types, Tokens: tokens{}, BatchLines: 160,
+	c.Service, err = licenses.New(ctx, licenses.Options{DB: d, Ring: c.ring, Registry: c.reg, Types: types, Tokens: tokens{}, Orders: orders{}, BatchLines: 160,
 		Changed: func() { c.changes++ }})
 	must(t, err)
 	return c

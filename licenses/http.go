@@ -51,6 +51,8 @@ func (s *Service) routes() []route {
 		{"POST /licenses/v1/licenses/{id}/change", s.postReplace(Changed), nil},
 		{"POST /licenses/v1/licenses/{id}/reprint", s.postReplace(Reprinted), nil},
 		{"POST /licenses/v1/batch", s.postBatch, nil},
+		{"POST /licenses/v1/foundings", s.postFounding, nil},
+		{"GET /licenses/v1/foundings/{id}", s.getFounding, nil},
 		{"GET /licenses/v1/types", s.listTypes, []string{TypesScope, Scope}},
 		{"GET /licenses/v1/types/{id}", s.getType, []string{TypesScope, Scope}},
 		{"POST /licenses/v1/types", s.postType, []string{TypesScope}},

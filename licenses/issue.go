@@ -169,41 +169,54 @@ func (s *Service) seal(ctx context.Context, caller web.Caller, d *draft) (err er
 // the ids of those that are new; the others' keys have been used before. The
 // status that it writes is the one after signing: see license_signing.
 func (s *Service) record(ctx context.Context, caller web.Caller, drafts []*draft) (fresh map[string]bool, err error) {
-	const cols = 15
-	args := make([]any, 0, len(drafts)*cols)
+	args := s.rows(drafts)
+	err = s.db.Update(ctx, func(tx db.Tx) (err error) {
+		fresh, err = recordTx(ctx, tx, caller.Actor(), drafts, args)
+		return err
+	})
+	return fresh, err
+}
+
+const recordCols = 15
+
+// rows returns the values that recordTx writes: recordCols for each draft.
+func (s *Service) rows(drafts []*draft) []any {
+	args := make([]any, 0, len(drafts)*recordCols)
 	for _, d := range drafts {
 		l := d.lic
 		args = append(args, l.ID, l.Number, l.Type, l.Agency, s.typeOf(l).Holder, l.holderRef, d.sealed, string(Issued), l.place,
 			l.client, l.requestKey, l.hash, db.Micros(l.NotAfter), db.Micros(l.Created), db.Micros(l.Changed))
 	}
-	err = s.db.Update(ctx, func(tx db.Tx) error {
-		fresh = map[string]bool{}
-		for values, some := range db.Inserts(cols, args) {
-			found, err := ids(ctx, tx, `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client,
-				request_key, request_hash, not_after, created_at, changed_at) VALUES `+values+`
-				ON CONFLICT (client, request_key) DO NOTHING RETURNING id`, some...)
-			if err != nil {
-				return err
-			}
-			maps.Copy(fresh, found)
+	return args
+}
+
+// recordTx is record in the caller's transaction, with what rows made of the drafts.
+func recordTx(ctx context.Context, tx db.Tx, actor string, drafts []*draft, args []any) (fresh map[string]bool, err error) {
+	fresh = map[string]bool{}
+	for values, some := range db.Inserts(recordCols, args) {
+		found, err := ids(ctx, tx, `INSERT INTO licenses (id, number, type, agency, holder_kind, holder, record, status, place, client,
+			request_key, request_hash, not_after, created_at, changed_at) VALUES `+values+`
+			ON CONFLICT (client, request_key) DO NOTHING RETURNING id`, some...)
+		if err != nil {
+			return nil, err
 		}
-		signing := make([]any, 0, len(fresh)*2)
-		events := make([]audit.Event, 0, len(fresh))
-		for _, d := range drafts {
-			if l := d.lic; fresh[l.ID] {
-				signing = append(signing, l.ID, db.Micros(l.Created))
-				events = append(events, audit.Event{Kind: EventIntent, Actor: caller.Actor(), Object: "license:" + l.ID,
-					Data: map[string]any{"number": l.Number, "type": l.Type, "agency": l.Agency, "place": l.place, "request": l.hash}})
-			}
+		maps.Copy(fresh, found)
+	}
+	signing := make([]any, 0, len(fresh)*2)
+	events := make([]audit.Event, 0, len(fresh))
+	for _, d := range drafts {
+		if l := d.lic; fresh[l.ID] {
+			signing = append(signing, l.ID, db.Micros(l.Created))
+			events = append(events, audit.Event{Kind: EventIntent, Actor: actor, Object: "license:" + l.ID,
+				Data: map[string]any{"number": l.Number, "type": l.Type, "agency": l.Agency, "place": l.place, "request": l.hash}})
 		}
-		for values, some := range db.Inserts(2, signing) {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO license_signing (license, created_at) VALUES `+values, some...); err != nil {
-				return err
-			}
+	}
+	for values, some := range db.Inserts(2, signing) {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO license_signing (license, created_at) VALUES `+values, some...); err != nil {
+			return nil, err
 		}
-		_, err := audit.Append(ctx, tx, events...)
-		return err
-	})
+	}
+	_, err = audit.Append(ctx, tx, events...)
 	return fresh, err
 }
 

@@ -98,7 +98,7 @@ func (c *city) start(t testing.TB, ctx context.Context) {
 	t.Helper()
 	types, err := licenses.ShippedTypes()
 	must(t, err)
-	c.Service, err = licenses.New(ctx, licenses.Options{DB: c.db, Ring: c.ring, Registry: c.reg, Types: types, Tokens: tokens{}})
+	c.Service, err = licenses.New(ctx, licenses.Options{DB: c.db, Ring: c.ring, Registry: c.reg, Types: types, Tokens: tokens{}, Orders: orders{}})
 	must(t, err)
 }
 

@@ -8,6 +8,8 @@ type metrics struct {
 	swept   prometheus.Counter
 	types   prometheus.Counter
 	signing prometheus.Gauge
+
+	foundings *prometheus.CounterVec // result
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -22,9 +24,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Versions of licence types added here."}),
 		signing: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_licenses_signing",
 			Help: "Licences found in signing for longer than the sweeper's grace at its last look."}),
+		foundings: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_licenses_foundings_total",
+			Help: "Applications for new firms, by what became of them: submitted, replayed, refused, founded, rejected, withdrawn, late."}, []string{"result"}),
 	}
 	if r != nil {
-		r.MustRegister(m.issued, m.acts, m.swept, m.types, m.signing)
+		r.MustRegister(m.issued, m.acts, m.swept, m.types, m.signing, m.foundings)
 	}
 	return m
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/signet-city/signet/internal/web"
 )
 
-// Options are what New needs. All but Now, Logger and Registerer are required.
+// Options are what New needs. All but Orders, Now, Logger and Registerer are required.
 type Options struct {
 	DB         *db.DB
 	Ring       *keys.Ring
 	Registry   *registry.Registry
 	Types      []*Type // that come with the program
 	Tokens     web.TokenChecker
+	Orders     Orders // of new firms' certificates; nil: no firms are founded
 	Changed    func() // called after a licence's status has changed, to publish it; nil for none
 	BatchLines int    // of one batch; 0 means 10,000
 	Now        func() time.Time
@@ -37,6 +38,7 @@ type Service struct {
 	shipped  []*Type // version 1 of their types
 	catalog  catalogs
 	tokens   web.TokenChecker
+	orders   Orders
 	changed  func()
 	now      func() time.Time
 	log      *slog.Logger
@@ -64,7 +66,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if o.BatchLines == 0 {
 		o.BatchLines = 10_000
 	}
-	s := &Service{maxLines: o.BatchLines, db: o.DB, ring: o.Ring, registry: o.Registry, shipped: o.Types, tokens: o.Tokens,
+	s := &Service{maxLines: o.BatchLines, db: o.DB, ring: o.Ring, registry: o.Registry, shipped: o.Types, tokens: o.Tokens, orders: o.Orders,
 		changed: o.Changed, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
 	s.counters.db = o.DB
 	seen, codes := map[string]bool{}, map[uint64]bool{}

@@ -236,7 +236,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.Licenses, err = licenses.New(ctx, licenses.Options{DB: c.DB, Ring: c.Ring, Registry: c.Registry, Types: types, Tokens: c.OIDC, BatchLines: o.BatchLines,
+	c.Licenses, err = licenses.New(ctx, licenses.Options{DB: c.DB, Ring: c.Ring, Registry: c.Registry, Types: types, Tokens: c.OIDC, Orders: c.CA, BatchLines: o.BatchLines,
 		Changed: func() { c.Trust.Poke() }, Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err
