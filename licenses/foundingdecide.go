@@ -1,6 +1,7 @@
 package licenses
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -72,8 +73,17 @@ func (s *Service) decideFounding(ctx context.Context, caller web.Caller, id stri
 			won, err = s.carryOut(ctx, f, m)
 		}
 	}
-	if err != nil || won {
-		return f, result, refusedTaken(err)
+	if won {
+		return f, result, nil
+	}
+	if Problems(err) != nil { // a decision that was faster may be what has taken the name
+		if now, again := s.oneFounding(ctx, `id = $1`, id); again != nil || now.State == FoundingSubmitted {
+			return nil, "", cmp.Or(again, err)
+		}
+		err = nil
+	}
+	if err != nil {
+		return nil, "", err
 	}
 	return s.lateFounding(ctx, caller, id, d)
 }

@@ -69,11 +69,12 @@ func (s *Service) foundFor(ctx context.Context, caller web.Caller, key string, r
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := s.draftFounding(ctx, f, a, rep, ""); err != nil || problems != nil {
-		if err != nil && Problems(err) == nil {
-			return nil, "", err
-		}
-		return nil, "", refuse("the request has problems", append(problems, Problems(err)...)...)
+	_, err = s.draftFounding(ctx, f, a, rep, "")
+	if err != nil && Problems(err) == nil {
+		return nil, "", err
+	}
+	if problems = append(problems, Problems(err)...); len(problems) > 0 {
+		return s.refusedOrSame(ctx, f, refuse("the request has problems", problems...))
 	}
 	f.Created = db.Time(db.Micros(s.now()))
 	body, err := s.sealFounding(ctx, f)
@@ -84,7 +85,7 @@ func (s *Service) foundFor(ctx context.Context, caller web.Caller, key string, r
 		return f.insert(ctx, tx, body)
 	}})
 	if err != nil {
-		return nil, "", err
+		return s.refusedOrSame(ctx, f, err)
 	}
 	if !won { // the same key, at the same time
 		old, err := s.sameFounding(ctx, f)
@@ -94,6 +95,17 @@ func (s *Service) foundFor(ctx context.Context, caller web.Caller, key string, r
 		return old, "replayed", err
 	}
 	return f, "founded", nil
+}
+
+// refusedOrSame answers a request that was refused: its own twin, which was faster, has
+// taken the name, and is then what the key stands for.
+func (s *Service) refusedOrSame(ctx context.Context, f *Founding, refused error) (*Founding, string, error) {
+	if Problems(refused) != nil {
+		if same, err := s.sameFounding(ctx, f); err != nil || same != nil {
+			return same, "replayed", err
+		}
+	}
+	return nil, "", refused
 }
 
 // sameFounding returns what was asked for under the key of f before, nil for nothing.
