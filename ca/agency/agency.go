@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/fault"
@@ -29,13 +30,15 @@ type Officers interface {
 	IsOfficer(ctx context.Context, person string) (bool, error)
 }
 
-// Options are what New needs, all of them.
+// Options are what New needs, all of them but Now.
 type Options struct {
 	CA       *ca.CA
 	Registry Registry
+	Firms    Firms
 	Officers Officers
 	Site     *web.Site
-	ACR      string // of a session that was opened with a passkey: no other decides
+	ACR      string           // of a session that was opened with a passkey: no other decides
+	Now      func() time.Time // nil means time.Now
 }
 
 // Service serves the pages, safe for concurrent use.
@@ -46,8 +49,11 @@ type Service struct {
 
 // New returns the service. It fails if an option is missing.
 func New(o Options) (*Service, error) {
-	if o.CA == nil || o.Registry == nil || o.Officers == nil || o.Site == nil || o.ACR == "" {
-		return nil, errors.New("new agency pages: an authority, a registry, officers, a site and an ACR are required")
+	if o.CA == nil || o.Registry == nil || o.Firms == nil || o.Officers == nil || o.Site == nil || o.ACR == "" {
+		return nil, errors.New("new agency pages: an authority, a registry, firms, officers, a site and an ACR are required")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	pages, err := o.Site.Pages(files)
 	if err != nil {
@@ -59,7 +65,7 @@ func New(o Options) (*Service, error) {
 // maxForm bounds the body of a form: a CSR, pasted and as a file.
 const maxForm = 4 * ca.MaxCSR
 
-// Mount adds the pages at /agency to mux.
+// Mount adds the pages at /agency and /firm to mux.
 func (s *Service) Mount(mux *http.ServeMux) {
 	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, v *visitor) error) {
 		mux.Handle(pattern, s.pages.SignedIn(func(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
@@ -73,6 +79,7 @@ func (s *Service) Mount(mux *http.ServeMux) {
 			return f(w, r, v)
 		}))
 	}
+	s.mountFirm(mux)
 	route("GET /agency", s.getHome)
 	route("GET /agency/new", s.getAsk)
 	route("POST /agency/new", s.postAsk)

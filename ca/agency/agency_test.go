@@ -21,6 +21,7 @@ import (
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/agency"
 	"github.com/signet-city/signet/ca/profile"
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/testkit"
@@ -49,6 +50,8 @@ func (officers) Caller(*http.Request) (string, error) { return "", nil }
 // is one and works in Donghu, and Qiu is nobody.
 type town struct {
 	ca   *ca.CA
+	db   *db.DB
+	reg  *registry.Registry
 	ids  map[string]*web.Identity
 	base string
 }
@@ -77,7 +80,7 @@ func newTown(t *testing.T) *town {
 		_, err := reg.AddAgency(ctx, "operator:test", a)
 		must(t, err)
 	}
-	c := &town{ids: map[string]*web.Identity{}}
+	c := &town{db: d, reg: reg, ids: map[string]*web.Identity{}}
 	is := officers{}
 	for name, number := range map[string]string{"mu": "990100198001010034", "wan": "990100198001020013", "he": "990100199001010012", "lin": "990100199201010017", "qiu": "990100199401010011"} {
 		p, _, err := reg.AddPerson(ctx, "operator:test", registry.Person{Kind: registry.Resident, Number: number, Name: "人" + name})
@@ -95,7 +98,7 @@ func newTown(t *testing.T) *town {
 	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城", EN: "Jiangcheng"}, Logger: testkit.Logger(t),
 		Identify: func(r *http.Request) (*web.Identity, error) { return c.ids[r.Header.Get("X-Test")], nil }})
 	must(t, err)
-	s, err := agency.New(agency.Options{CA: c.ca, Registry: reg, Officers: is, Site: site, ACR: strong})
+	s, err := agency.New(agency.Options{CA: c.ca, Registry: reg, Firms: reg, Officers: is, Site: site, ACR: strong})
 	must(t, err)
 	mux := http.NewServeMux()
 	site.Mount(mux)

@@ -48,7 +48,21 @@ func TestPages(t *testing.T) {
 	page := func(name, template string, wrong bool, data any) testkit.Fixture {
 		return testkit.Fixture{Name: name, Identity: id, Page: web.Page{Template: template, Title: title, Data: data, Wrong: wrong, Wide: template == "home"}}
 	}
+	wrongOrder, blankOrder := orderForm(), orderForm()
+	wrongOrder.Blame(inCSR, web.Text{ZH: "证书请求为必填项", EN: "The certificate request is missing"})
+	wrongOrder.Problems = []web.Text{{ZH: "请更正", EN: "Mend this"}}
+	open := orderPage{Self: "/firm/orders/x", Firm: "江城湖畔小馆餐饮有限公司", USCC: "91990101MA9FAFN17P", Tag: orderOpen, Ordered: at, Expires: at.AddDate(0, 0, 90), Form: &blankOrder}
+	wrongly, again, over, made := open, open, open, open
+	wrongly.Form, again.Failed, over.Form, over.Tag = &wrongOrder, "this key is on the list of blocked keys", nil, orderOver
+	made.Form, made.Tag, made.Serial, made.PEM, made.Chain = nil, stateTags["issued"], "01b1bd2c9c86a56a1b84116bf68ca733e03b", "/a", "/b"
+	var ordered []row
+	for _, s := range []tag{orderOpen, orderOver, stateTags["issued"]} {
+		ordered = append(ordered, row{"/firm/orders/06h27yaz20rgj3seawf2ahagjw", profileWord("firm"), open.Firm, at, s})
+	}
 	testkit.CheckPages(t, site, pages, []testkit.Fixture{
+		page("firm", "firm", false, &firmPage{ordered}), page("firm-nothing", "firm", false, &firmPage{}),
+		page("order", "order", false, &open), page("order-wrong", "order", true, &wrongly), page("order-again", "order", false, &again),
+		page("order-over", "order", false, &over), page("order-made", "order", false, &made),
 		page("home", "home", false, &homePage{Agency: bureau, New: "/agency/new", Requests: requests, Certificates: certificates, Find: findForm(nil), Next: "/agency?after=x", Expiring: certificates[:1]}),
 		page("home-nothing", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(url.Values{"q": {"门户"}, "state": {"held"}}), Looking: true}),
 		page("home-empty", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(nil)}),

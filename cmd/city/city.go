@@ -292,7 +292,7 @@ func (c *City) openPages(o Options) (err error) {
 	if c.Account, err = account.New(account.Options{Site: c.Site, Logins: c.Login, Consents: consents{c.OIDC}, Logger: o.Logger}); err != nil {
 		return err
 	}
-	c.Agency, err = agency.New(agency.Options{CA: c.CA, Registry: c.Registry, Officers: deciders{c}, Site: c.Site, ACR: login.ACRPhishingResistant})
+	c.Agency, err = agency.New(agency.Options{CA: c.CA, Registry: c.Registry, Firms: c.Registry, Now: o.Now, Officers: deciders{c}, Site: c.Site, ACR: login.ACRPhishingResistant})
 	if err != nil {
 		return err
 	}

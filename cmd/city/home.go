@@ -57,6 +57,9 @@ func isOfficer(id *web.Identity) bool { return id != nil && len(id.Agencies(web.
 
 func isAtWork(id *web.Identity) bool { return id != nil && len(id.Roles) > 0 }
 
+// isFirm is for whoever acts for a firm in this session.
+func isFirm(id *web.Identity) bool { return id != nil && id.Firm != "" }
+
 func isSomebody(id *web.Identity) bool { return id != nil }
 
 // places is what the head of every page of the city leads to.
@@ -64,6 +67,7 @@ func places() []web.Place {
 	return []web.Place{
 		{Path: "/", Label: web.Text{ZH: "首页", EN: "Home"}},
 		{Path: "/wallet", Label: web.Text{ZH: "我的证照", EN: "My permits"}, For: isSomebody},
+		{Path: "/firm", Label: web.Text{ZH: "企业证书", EN: "Firm's certificates"}, For: isFirm},
 		{Path: "/account", Label: web.Text{ZH: "我的账户", EN: "My account"}, For: isSomebody},
 		{Path: "/desk", Label: web.Text{ZH: "证照窗口", EN: "Permit desk"}, For: isClerk},
 		{Path: "/agency", Label: web.Text{ZH: "部门证书", EN: "Agency certificates"}, For: isAtWork},
