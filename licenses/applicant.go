@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/signet-city/signet/internal/web"
+	"github.com/signet-city/signet/licenses/attachment"
 )
 
 // Applicant is who applies for a licence that they, or the firm that they act for,
@@ -37,6 +38,25 @@ type Applied struct {
 	License  string     // id, "" until it is issued
 	Asked    bool       // the agency waits for an answer
 	Messages []Message  // in order; nil in a list
+	Attached []Attached // in order, without their bytes; nil in a list
+}
+
+// File is what somebody attaches to an application.
+type File struct {
+	Slot string // of the type
+	Key  string // of the form: sent twice, it is attached once
+	Body []byte
+}
+
+// Attached is a file that belongs to an application.
+type Attached struct {
+	ID         string
+	Slot       string
+	Kind       attachment.Kind
+	Size       int64 // bytes
+	FromHolder bool
+	At         time.Time
+	Body       []byte // nil in a list
 }
 
 // Message is one of those that a holder and an agency write to each other.

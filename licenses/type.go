@@ -58,7 +58,8 @@ type Type struct {
 	Schema       any        `yaml:"schema"`        // JSON Schema 2020-12 of the data
 	Fields       []Field    `yaml:"fields"`        // which data travel in the permit
 	Lists        []CodeList `yaml:"lists"`
-	Dictionary   string     `yaml:"dictionary"` // deflate preset dictionary: text that permits of this type often hold
+	Attachments  []Slot     `yaml:"attachments"` // what comes with an application
+	Dictionary   string     `yaml:"dictionary"`  // deflate preset dictionary: text that permits of this type often hold
 
 	Version int `yaml:"-"` // of the file, from 1
 
@@ -72,6 +73,33 @@ type Field struct {
 	Property string `yaml:"property"`
 	Names    Names  `yaml:"names"`
 	List     string `yaml:"list"` // the code list of its values, "" for none
+}
+
+// Slot is a paper that comes with an application.
+type Slot struct {
+	ID       string `yaml:"id"` // lowercase letters, digits and hyphens
+	Names    Names  `yaml:"names"`
+	Required bool   `yaml:"required"` // of holders who apply themselves; a clerk has seen the paper
+}
+
+const maxSlots = 10
+
+// Slot returns the slot with an id, nil for none.
+func (t *Type) Slot(id string) *Slot {
+	if i := slices.IndexFunc(t.Attachments, func(s Slot) bool { return s.ID == id }); i >= 0 {
+		return &t.Attachments[i]
+	}
+	return nil
+}
+
+// Missing returns the required slots for which nothing is attached.
+func (t *Type) Missing(attached []Attached) (missing []Slot) {
+	for _, s := range t.Attachments {
+		if s.Required && !slices.ContainsFunc(attached, func(a Attached) bool { return a.Slot == s.ID }) {
+			missing = append(missing, s)
+		}
+	}
+	return missing
 }
 
 // CodeList lets values that recur travel as numbers.
@@ -215,6 +243,14 @@ func (t *Type) check() error {
 	}
 	if err := t.checkReview(); err != nil {
 		errs = append(errs, err)
+	}
+	if len(t.Attachments) > maxSlots {
+		bad("attachments: more than %d", maxSlots)
+	}
+	for i, a := range t.Attachments {
+		if !isWord(a.ID) || a.Names.ZH == "" || a.Names.EN == "" || t.Slot(a.ID) != &t.Attachments[i] {
+			bad("attachments: %q: want an id of its own in lowercase letters, digits and hyphens, and names in zh and en", a.ID)
+		}
 	}
 	errs = append(errs, t.checkFields()...)
 	return errors.Join(errs...)

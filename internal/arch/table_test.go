@@ -49,7 +49,7 @@ var table = map[string]row{
 	"oidc/login":      {imports: house},
 	"oidc/account":    {imports: join(house, []string{"oidc/login"})},
 	"ca/agency":       {imports: join(house, pure, []string{"ca"})},
-	"licenses/form":   {imports: []string{"licenses", "licenses/attachment", "internal/web"}},
+	"licenses/form":   {imports: []string{"licenses", "licenses/attachment", "internal/web", "internal/fault"}},
 	"licenses/desk":   {imports: join(house, pure, []string{"licenses", "licenses/form"})},
 	"licenses/wallet": {imports: join(house, pure, []string{"licenses", "licenses/form"})},
 	"verify/scanner":  {imports: []string{"internal/web", "internal/obs", "internal/fault"}},

@@ -220,23 +220,35 @@ func (s *Service) AppliedFor(ctx context.Context, by licenses.Applicant) (list [
 // Applied returns an application of the holder with its messages. It fails with kind
 // NotFound if there is none by that id, or it is another's.
 func (s *Service) Applied(ctx context.Context, by licenses.Applicant, id string) (licenses.Applied, error) {
-	if _, err := s.holderFor(ctx, by); err != nil {
-		return licenses.Applied{}, err
-	}
-	found, err := s.find(ctx, ofHolder+" AND id = $3", by.Kind, by.Holder, id)
+	found, err := s.ofHolder(ctx, by, id)
 	if err != nil {
 		return licenses.Applied{}, err
 	}
-	if len(found) == 0 {
-		return licenses.Applied{}, errNoApplication
-	}
-	asked, err := s.asked(ctx, found)
+	asked, err := s.asked(ctx, []*application{found})
 	if err != nil {
 		return licenses.Applied{}, err
 	}
-	a := s.appliedOf(found[0], asked[id])
+	a := s.appliedOf(found, asked[id])
+	if a.Attached, err = s.attached(ctx, id); err != nil {
+		return licenses.Applied{}, err
+	}
 	a.Messages, err = s.messages(ctx, id)
 	return a, err
+}
+
+// ofHolder returns an application of the holder, if by may act for them.
+func (s *Service) ofHolder(ctx context.Context, by licenses.Applicant, id string) (*application, error) {
+	if _, err := s.holderFor(ctx, by); err != nil {
+		return nil, err
+	}
+	found, err := s.find(ctx, ofHolder+" AND id = $3", by.Kind, by.Holder, id)
+	if err == nil && len(found) == 0 {
+		err = errNoApplication
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 func (s *Service) appliedOf(a *application, asked bool) licenses.Applied {

@@ -179,6 +179,15 @@ func (s *Service) decideOne(ctx context.Context, c *clerk, id string, d decision
 	case a.State.waits() && a.Round > 0: // whoever decides again reads why it came back
 		return a, textLook, nil
 	}
+	if d.verdict == approve {
+		missing, err := s.missing(ctx, a)
+		if err != nil {
+			return nil, web.Text{}, err
+		}
+		if len(missing) > 0 {
+			return a, textMissingFiles(missing), nil
+		}
+	}
 	ok, err := s.decide(ctx, c, a, d)
 	if isBarred(err) {
 		s.metrics.decided.WithLabelValues("barred").Inc()

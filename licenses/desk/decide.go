@@ -139,6 +139,11 @@ func (s *Service) decide(ctx context.Context, c *clerk, a *application, d decisi
 	if !d.step.waits() || a.State != d.step || a.Round != d.round {
 		return false, nil
 	}
+	if d.verdict == approve {
+		if err := s.errMissing(ctx, a); err != nil {
+			return false, err
+		}
+	}
 	var sealed []byte
 	if d.why.Reason != "" {
 		if sealed, err = s.sealNote(ctx, a.ID, d.why); err != nil {

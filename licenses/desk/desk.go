@@ -18,6 +18,7 @@ import (
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/form"
 )
 
 //go:embed templates
@@ -50,6 +51,7 @@ type Service struct {
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
+	looking  chan struct{} // holds as many as look at a file
 }
 
 // New returns the service. A licence type whose schema no form can be made of is
@@ -68,7 +70,8 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: o.DB, licenses: o.Licenses, registry: o.Registry, sealer: o.Sealer, pages: pages, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer)}
+	s := &Service{db: o.DB, licenses: o.Licenses, registry: o.Registry, sealer: o.Sealer, pages: pages, now: o.Now, log: o.Logger, metrics: newMetrics(o.Registerer),
+		looking: make(chan struct{}, 2)}
 	s.known()
 	return s, nil
 }
@@ -76,10 +79,18 @@ func New(o Options) (*Service, error) {
 // maxForm bounds the body of a form.
 const maxForm = 64 << 10
 
+// postAttachment is the one form with a file.
+const postAttachment = "POST /desk/applications/{id}/attachments"
+
 // Mount adds the pages at /desk to mux.
 func (s *Service) Mount(mux *http.ServeMux) {
 	route := func(pattern string, f func(w http.ResponseWriter, r *http.Request, c *clerk) error) {
 		mux.Handle(pattern, s.pages.SignedIn(func(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
+			if pattern == postAttachment {
+				if err := web.ParseFiles(w, r, form.MaxUpload); err != nil {
+					return err
+				}
+			}
 			c, err := s.clerk(w, r, id)
 			if err != nil {
 				return err
@@ -96,6 +107,8 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("GET /desk/{type}", s.getType)
 	route("GET /desk/licenses/{id}/{file}", s.getFile)
 	route("POST /desk/licenses/{id}/{file}", s.postReplace)
+	route("GET /desk/applications/{id}/attachments/{file}", s.getAttachment)
+	route(postAttachment, s.postAttachment)
 	// /desk/{type}/new and /desk/licenses/{id} overlap, which a ServeMux refuses.
 	route("GET /desk/{room}/{id}", s.room(s.getForm, s.getApplication, s.getLicense))
 	route("POST /desk/{room}/{id}", s.room(s.postForm, s.postApplication, s.postLicense))

@@ -7,6 +7,7 @@ type metrics struct {
 	decided   *prometheus.CounterVec // decision
 	completed *prometheus.CounterVec // result
 	acts      *prometheus.CounterVec // act, result
+	attached  *prometheus.CounterVec // kind
 	approved  prometheus.Gauge
 }
 
@@ -20,11 +21,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Approved applications: issued, failed, left to the sweeper."}, []string{"result"}),
 		acts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_acts_total",
 			Help: "Licences suspended, resumed, revoked, renewed, changed and reprinted at a desk, by act and result: done, refused."}, []string{"act", "result"}),
+		attached: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_attached_total",
+			Help: "Files that were sent in with applications, by kind: pdf, jpeg, png, refused."}, []string{"kind"}),
 		approved: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_desk_approved",
 			Help: "Applications found approved and not issued for longer than the sweeper's grace at its last look."}),
 	}
 	if r != nil {
-		r.MustRegister(m.submitted, m.decided, m.completed, m.acts, m.approved)
+		r.MustRegister(m.submitted, m.decided, m.completed, m.acts, m.attached, m.approved)
 	}
 	return m
 }

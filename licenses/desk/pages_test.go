@@ -2,6 +2,7 @@ package desk
 
 import (
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -201,6 +202,11 @@ func (g *gallery) applications() {
 		"issued-twice-reviewed": func(p *applicationPage) {
 			p.Tag, p.Reviewer, p.Reviewed, p.Decider, p.License = issued.tag(), "罗景行", g.at, "宋晚晴", "/desk/licenses/x"
 		},
+		"papers": func(p *applicationPage) {
+			missing := textMissingFiles([]licenses.Slot{{Names: licenses.Names{ZH: "场所平面布局图", EN: "Floor plan"}}})
+			p.Tag, p.Papers = submitted.tag(), &papers{Missing: &missing, Action: p.Self + "/attachments", Form: form.AttachForm(g.hygiene(), someKey),
+				List: []paper{{web.Text{ZH: "卫生检测报告", EN: "Hygiene test report"}, p.Self + "/attachments/x", "pdf", "812 kB", true, g.at}}}
+		},
 		"barred": func(p *applicationPage) { p.Tag, p.Bar = submitted.tag(), &textParty },
 		"late": func(p *applicationPage) {
 			p.Tag, p.Decider, p.Notice = rejected.tag(), "罗景行", &web.Text{ZH: "该申请已经处理，您的操作没有生效。", EN: "This application has been dealt with already."}
@@ -251,4 +257,13 @@ func (g *gallery) licenses() {
 		title := web.Text{ZH: p.Type.ZH + " " + p.Number, EN: p.Type.EN + " " + p.Number}
 		g.add("license-"+name, web.Page{Template: "license", Title: title, Data: p, Wrong: p.Form != nil && p.Form.Wrong()})
 	}
+}
+
+// hygiene is a type with which papers come.
+func (g *gallery) hygiene() *licenses.Type {
+	types, err := licenses.ShippedTypes()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return types[slices.IndexFunc(types, func(t *licenses.Type) bool { return t.ID == "public-venue-hygiene" })]
 }

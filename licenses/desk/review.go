@@ -47,6 +47,7 @@ type applicationPage struct {
 	Done      string // what the visitor has just done
 	Notice    *web.Text
 	Thread    *thread // of an application that its holder sent
+	Papers    *papers // what was attached; nil for a type with which nothing comes
 }
 
 func (s *Service) getApplication(w http.ResponseWriter, r *http.Request, c *clerk, id string) error {
@@ -85,6 +86,9 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	}
 	if parties[a.ID] && data.Thread != nil {
 		data.Thread.Form = nil // nor do they ask
+	}
+	if data.Papers, err = s.papers(ctx, c, a); err != nil {
+		return nil, err
 	}
 	data.Lines = s.lines(a, people[holderOf(a.Request.Holder)])
 	clerks := s.names()

@@ -27,6 +27,10 @@ type Applications interface {
 	Applied(ctx context.Context, by licenses.Applicant, id string) (licenses.Applied, error)
 	// Answer answers the agency's question, once for each key.
 	Answer(ctx context.Context, by licenses.Applicant, id, key, text string) error
+	// Attach adds a file to an application that waits, once for each key.
+	Attach(ctx context.Context, by licenses.Applicant, id string, f licenses.File) error
+	// Attachment returns a file of an application.
+	Attachment(ctx context.Context, by licenses.Applicant, id, file string) (licenses.Attached, error)
 	// Withdraw takes back an application that waits.
 	Withdraw(ctx context.Context, by licenses.Applicant, id string) error
 }
@@ -46,6 +50,9 @@ func (s *Service) mountApply(mux *http.ServeMux) {
 		"POST /wallet/apply/new/{type}": s.postClaim,
 		"GET /wallet/apply/sent/{id}":   s.getSent,
 		"POST /wallet/apply/sent/{id}":  s.postSent,
+		postAttachment:                  s.postAttachment,
+
+		"GET /wallet/apply/sent/{id}/attachments/{file}": s.getAttachment,
 	} {
 		mux.Handle(pattern, s.pages.SignedIn(func(w http.ResponseWriter, r *http.Request, id *web.Identity) error {
 			h, err := s.holder(r.Context(), id)
@@ -55,7 +62,12 @@ func (s *Service) mountApply(mux *http.ServeMux) {
 			if h.Lost {
 				return errLost
 			}
-			if err := web.ParseForm(w, r, maxForm); err != nil {
+			if pattern == postAttachment {
+				err = web.ParseFiles(w, r, form.MaxUpload)
+			} else {
+				err = web.ParseForm(w, r, maxForm)
+			}
+			if err != nil {
 				return err
 			}
 			return serve(w, r, h, licenses.Applicant{Person: id.Person, Kind: h.kind, Holder: h.ref})
@@ -143,15 +155,48 @@ func (s *Service) getSent(w http.ResponseWriter, r *http.Request, h holder, by l
 	if err != nil {
 		return err
 	}
-	return s.drawSent(w, r, h, a, answerForm(a, db.NewID()))
+	return s.drawSent(w, r, h, a, answerForm(a, db.NewID()), nil)
 }
 
-func (s *Service) drawSent(w http.ResponseWriter, r *http.Request, h holder, a licenses.Applied, answer *web.Form) error {
+// drawSent draws an application. wrong is what is wrong with a file that was just sent.
+func (s *Service) drawSent(w http.ResponseWriter, r *http.Request, h holder, a licenses.Applied, answer *web.Form, wrong error) error {
 	sent, err := s.sent(r.Context(), a)
 	if err != nil {
 		return err
 	}
+	if wrong != nil && (sent.Attach == nil || !sent.Attach.BlameFault(wrong)) {
+		return wrong
+	}
 	return s.pages.Render(w, r, sentPage(h, sent, answer))
+}
+
+// postAttachment is the one form with a file.
+const postAttachment = "POST /wallet/apply/sent/{id}/attachments"
+
+func (s *Service) postAttachment(w http.ResponseWriter, r *http.Request, h holder, by licenses.Applicant) error {
+	id := r.PathValue("id")
+	f, err := form.ReadFile(r)
+	if err == nil {
+		err = s.o.Applications.Attach(r.Context(), by, id, f)
+	}
+	if fault.KindOf(err) == fault.Invalid {
+		if a, found := s.o.Applications.Applied(r.Context(), by, id); found == nil {
+			return s.drawSent(w, r, h, a, answerForm(a, db.NewID()), err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/wallet/apply/sent/"+url.PathEscape(id), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Service) getAttachment(w http.ResponseWriter, r *http.Request, _ holder, by licenses.Applicant) error {
+	a, err := s.o.Applications.Attachment(r.Context(), by, r.PathValue("id"), r.PathValue("file"))
+	if err != nil {
+		return err
+	}
+	return form.WriteFile(w, a)
 }
 
 // postSent answers a question or withdraws the application, by the button pressed.
@@ -168,7 +213,7 @@ func (s *Service) postSent(w http.ResponseWriter, r *http.Request, h holder, by 
 		if fault.KindOf(err) == fault.Invalid {
 			a, found := s.o.Applications.Applied(r.Context(), by, id)
 			if again := answerForm(a, db.NewID()); found == nil && again != nil && again.BlameFault(err) {
-				return s.drawSent(w, r, h, a, again)
+				return s.drawSent(w, r, h, a, again, nil)
 			}
 		}
 	}

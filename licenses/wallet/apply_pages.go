@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
@@ -29,6 +30,38 @@ type sent struct {
 	Says   web.Text // what follows for the holder
 	Waits  bool     // it can be withdrawn
 	Fields []field
+	Papers []paper
+	Needed []web.Text // required papers that are missing
+	Attach *web.Form  // nil: nothing can be added
+}
+
+// paper is an attached file.
+type paper struct {
+	licenses.Attached
+	Name web.Text
+	KB   int64
+}
+
+const maxAttached = 10 // as the desk has it
+
+// attach adds what comes with an application, and the form for more.
+func (a *sent) attach(t *licenses.Type) {
+	for _, one := range a.Attached {
+		p := paper{Attached: one, Name: web.Text{ZH: one.Slot, EN: one.Slot}, KB: (one.Size + 1023) / 1024}
+		if slot := t.Slot(one.Slot); slot != nil {
+			p.Name = web.Text(slot.Names)
+		}
+		a.Papers = append(a.Papers, p)
+	}
+	if !a.Waits {
+		return
+	}
+	for _, slot := range t.Missing(a.Attached) {
+		a.Needed = append(a.Needed, web.Text(slot.Names))
+	}
+	if len(t.Attachments) > 0 && len(a.Attached) < maxAttached {
+		a.Attach = form.AttachForm(t, db.NewID())
+	}
 }
 
 // standing are the words for where an application stands.
@@ -56,6 +89,7 @@ func (s *Service) sent(ctx context.Context, a licenses.Applied) (sent, error) {
 	out.Tag, out.Word, out.Says = st.tag, st.word, st.says
 	if t := typeOf(s.o.Licenses.Types(), a.Type); t != nil {
 		out.Name, out.Fields = web.Text(t.Names), fields(t, a.Data)
+		out.attach(t)
 	}
 	agency, err := s.o.Registry.FindAgency(ctx, a.Agency)
 	switch {
@@ -157,7 +191,7 @@ func answerForm(a licenses.Applied, key string) *web.Form {
 
 func sentPage(h holder, a sent, answer *web.Form) web.Page {
 	p := web.Page{Template: "sent", Title: web.Text{ZH: a.Name.ZH + "申请", EN: "Application: " + a.Name.EN}, Data: sentData{a, h, answer}}
-	if answer != nil && answer.Wrong() {
+	if answer != nil && answer.Wrong() || a.Attach != nil && a.Attach.Wrong() {
 		p.Wrong, p.Status = true, http.StatusBadRequest
 	}
 	return p

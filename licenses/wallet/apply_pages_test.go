@@ -25,7 +25,11 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 		list = append(list, testkit.Fixture{Name: name, Identity: lin, Page: page})
 	}
 	var offers []offer
+	var taxi *licenses.Type
 	for _, typ := range types {
+		if typ.ID == "taxi-driver" {
+			taxi = typ
+		}
 		if !typ.Apply {
 			continue
 		}
@@ -50,6 +54,11 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 			Office: web.Text{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}, Tag: st.tag, Word: st.word, Says: st.says, Waits: state == "submitted" || state == "reviewed",
 			Fields: []field{{web.Text{ZH: "任教学科", EN: "Subject"}, web.Text{ZH: "语文", EN: "语文"}}}}
 		a.Messages = []licenses.Message{{Text: "请说明认定机关。", At: drawnAt}, {FromHolder: true, Text: "江城市教育局。", At: drawnAt}}
+		if state == "submitted" {
+			a.Needed = []web.Text{{ZH: "近期免冠照片", EN: "Recent photograph"}}
+			a.Papers = []paper{{licenses.Attached{ID: fixtureKey, Kind: "jpeg", At: drawnAt}, web.Text{ZH: "机动车驾驶证", EN: "Driving licence"}, 1204}}
+			a.Attach = form.AttachForm(taxi, fixtureKey)
+		}
 		switch state {
 		case "issued":
 			a.License = fixtureKey

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json/v2"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,10 +19,12 @@ import (
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
+	"github.com/signet-city/signet/licenses/attachment"
 )
 
 // counter stands for the desk: it remembers what reached it.
 type counter struct {
+	file    licenses.File // that was attached last
 	by      licenses.Applicant
 	claims  []licenses.Claim
 	applied []licenses.Applied
@@ -68,6 +71,20 @@ func (f *counter) Answer(_ context.Context, by licenses.Applicant, id, key, text
 	}
 	f.said = append(f.said, id+" "+key+" "+text)
 	return f.err
+}
+
+func (f *counter) Attach(_ context.Context, by licenses.Applicant, id string, file licenses.File) error {
+	f.by, f.file = by, file
+	f.taken = append(f.taken, id)
+	return f.err
+}
+
+func (f *counter) Attachment(_ context.Context, by licenses.Applicant, id, file string) (licenses.Attached, error) {
+	f.by = by
+	if id != "x" || file != "1" {
+		return licenses.Attached{}, fault.New(fault.NotFound, "no such attachment")
+	}
+	return licenses.Attached{ID: file, Slot: "degree", Kind: attachment.PDF, Size: 4, Body: []byte("%PDF")}, nil
 }
 
 func (f *counter) Withdraw(_ context.Context, by licenses.Applicant, id string) error {
@@ -191,4 +208,75 @@ func TestAnsweringAndWithdrawing(t *testing.T) {
 		page, _ = c.send(mine, at, url.Values{"withdraw": {"1"}}, 409)
 		wantText(t, page, []string{"该申请已经处理"}, nil)
 	})
+}
+
+// TestAttaching sends files in, and gets them back as nothing that runs.
+func TestAttaching(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		mine := as(c.lin, "")
+		c.desk.applied = []licenses.Applied{{ID: "x", Type: "taxi-driver", Agency: "jiangcheng-edu", State: "submitted", Created: c.now,
+			Attached: []licenses.Attached{{ID: "1", Slot: "driving-licence", Kind: attachment.PDF, Size: 2049, At: c.now}}},
+			{ID: "y", Type: "taxi-driver", Agency: "jiangcheng-edu", State: "issued", Created: c.now}}
+		page, _ := c.get(mine, "en", "/wallet/apply/sent/x", 200)
+		wantText(t, page, []string{"The agency needs these", "Recent photograph", "/wallet/apply/sent/x/attachments/1", "3 kB", `enctype="multipart/form-data"`}, nil)
+		page, _ = c.get(mine, "zh", "/wallet/apply/sent/y", 200)
+		wantText(t, page, nil, []string{"multipart", "上传"})
+		const at = "/wallet/apply/sent/x/attachments"
+		c.upload(mine, at, map[string]string{"key": "k", "slot": "photo"}, []string{"a picture"}, 303)
+		if f := c.desk.file; f.Key != "k" || f.Slot != "photo" || string(f.Body) != "a picture" || c.desk.by.Person != c.lin.ID {
+			t.Errorf("%+v of %+v", f, c.desk.by)
+		}
+		page = c.upload(mine, at, map[string]string{"key": "k", "slot": "photo"}, []string{"a", "b"}, 400)
+		wantText(t, page, []string{"一次选择一个文件"}, nil)
+		c.desk.err = web.Refuse(fault.Invalid, web.Text{ZH: "只接受", EN: "Only"})
+		page = c.upload(mine, at, nil, nil, 400)
+		wantText(t, page, []string{"只接受", "驾驶证"}, nil)
+		if len(c.desk.file.Body) != 0 {
+			t.Error("no file has bytes")
+		}
+		c.desk.err = nil
+		c.upload(mine, at, nil, []string{strings.Repeat("x", attachment.MaxSize+1)}, 303) // the desk says that it is too large
+		if len(c.desk.file.Body) != attachment.MaxSize+1 {
+			t.Errorf("%d bytes of a file that is too large", len(c.desk.file.Body))
+		}
+		c.upload(mine, at, nil, []string{strings.Repeat("x", attachment.MaxSize+128<<10)}, 413)
+		c.upload(nil, at, nil, []string{"x"}, 303) // to the sign-in
+		body, header := c.get(mine, "zh", at+"/1", 200)
+		if body != "%PDF" || header.Get("Content-Type") != "application/pdf" || !strings.HasPrefix(header.Get("Content-Disposition"), "attachment;") ||
+			header.Get("Content-Security-Policy") != "sandbox; default-src 'none'" || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%q %v", body, header)
+		}
+		c.get(mine, "zh", at+"/2", 404)
+	})
+}
+
+// upload posts a form with files and wants that status.
+func (c *city) upload(id *web.Identity, path string, fields map[string]string, files []string, want int) string {
+	c.t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for name, v := range fields {
+		c.must(m.WriteField(name, v))
+	}
+	for _, f := range files {
+		w, err := m.CreateFormFile("file", "../x.exe")
+		c.must(err)
+		_, err = w.Write([]byte(f))
+		c.must(err)
+	}
+	c.must(m.Close())
+	r := httptest.NewRequest("POST", path, &b)
+	r.Header.Set("Content-Type", m.FormDataContentType())
+	if id != nil {
+		j, err := json.Marshal(id)
+		c.must(err)
+		r.Header.Set("Test-Identity", string(j))
+	}
+	w := httptest.NewRecorder()
+	c.mux.ServeHTTP(w, r)
+	if w.Code != want {
+		c.t.Fatalf("POST %s: status %d, want %d: %s", path, w.Code, want, w.Body)
+	}
+	return w.Body.String()
 }
