@@ -41,7 +41,7 @@ func (s *Service) mountFirm(mux *http.ServeMux) {
 
 // Where an order stands, for people.
 var (
-	orderOpen = tag{web.Text{ZH: "等待提交证书请求", EN: "Waits for your certificate request"}, "wait"}
+	orderOpen = tag{web.Text{ZH: "待使用", EN: "Not used yet"}, "wait"}
 	orderOver = tag{web.Text{ZH: "已过期", EN: "Expired"}, ""}
 )
 

@@ -30,7 +30,7 @@ func TestOrderPages(t *testing.T) {
 	must(t, err)
 	at, good := "/firm/orders/"+id, csr(t, x509.CertificateRequest{})
 	for _, who := range []string{"qiu", "wan"} {
-		c.get(t, who, "/firm").is(t, http.StatusOK, at, firm.Name, "等待提交证书请求")
+		c.get(t, who, "/firm").is(t, http.StatusOK, at, firm.Name, "待使用")
 		c.get(t, who, at).is(t, http.StatusOK, uscc, "提交并签发")
 	}
 	c.get(t, "mu", "/firm").is(t, http.StatusOK, "没有订购的证书")
