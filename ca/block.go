@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -113,13 +114,26 @@ func readBlocked(ctx context.Context, tx db.Tx, after []byte) (list []BlockedKey
 }
 
 // keyUseQuery says whether a key is blocked, whether it is compromised or held, and
-// whether it is another's. Each part ends at the first row that says so: those of the
-// same subject and purpose, of which there may be many, lie between the two ranges
-// and are not looked at.
-const keyUseQuery = `SELECT EXISTS (SELECT 1 FROM ca_blocked_keys WHERE spki = $1),
-	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)),
-	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND (agency, holder, profile) < ($2, $3, $4) AND status <> 'abandoned')
-	OR EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND (agency, holder, profile) > ($2, $3, $4) AND status <> 'abandoned')`
+// whether it is another's. Each part ends at the first row that says so.
+var keyUseQuery = `SELECT EXISTS (SELECT 1 FROM ca_blocked_keys WHERE spki = $1),
+	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)), ` + anothers("$1", "$2", "$3", "$4")
+
+// anothers is the condition that somebody else, or another purpose, has a certificate
+// for a key. Those of the same subject and purpose, of which there may be many, lie
+// between the ranges and are not looked at. Each range compares one column, since
+// SQLite begins and ends a comparison of several at those that are equal in the first,
+// and walks over them all.
+func anothers(key, agency, holder, profile string) string {
+	var parts []string
+	equal := "o.key_hash = " + key
+	for _, c := range [][2]string{{"agency", agency}, {"holder", holder}, {"profile", profile}} {
+		for _, than := range []string{"<", ">"} {
+			parts = append(parts, fmt.Sprintf("EXISTS (SELECT 1 FROM ca_certificates o WHERE %s AND o.%s %s %s AND o.status <> 'abandoned')", equal, c[0], than, c[1]))
+		}
+		equal += " AND o." + c[0] + " = " + c[1]
+	}
+	return "(" + strings.Join(parts, " OR ") + ")"
+}
 
 // checkKeyUse refuses a key that is blocked, held or known to be stolen, or that another
 // subject or another purpose has a certificate for.

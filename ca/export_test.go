@@ -188,7 +188,7 @@ func (c *CA) CompleteActs(ctx context.Context) { c.completeActs(ctx) }
 
 // KeyUseQuery is the query that finds what speaks against a key, IssuedQuery the one that
 // looks once more when its certificate is stored.
-const (
+var (
 	KeyUseQuery = keyUseQuery
 	IssuedQuery = issuedQuery
 )

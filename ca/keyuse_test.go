@@ -78,7 +78,9 @@ func TestKeyOfAnother(t *testing.T) {
 // those that its key has.
 func TestKeyUseEndsEarly(t *testing.T) {
 	d := testkit.SQLite(t)
-	ranges := []string{"ca_certificates_key_use (key_hash=? AND (agency,holder,profile)<(?,?,?))", "ca_certificates_key_use (key_hash=? AND (agency,holder,profile)>(?,?,?))"}
+	const use = "ca_certificates_key_use (key_hash=? AND "
+	ranges := []string{use + "agency<?)", use + "agency>?)", use + "agency=? AND holder<?)", use + "agency=? AND holder>?)",
+		use + "agency=? AND holder=? AND profile<?)", use + "agency=? AND holder=? AND profile>?)"}
 	for query, wants := range map[string][]string{
 		ca.KeyUseQuery: append([]string{"ca_certificates_key_revoked (key_hash=? AND reason=?)"}, ranges...), ca.IssuedQuery: ranges,
 	} {

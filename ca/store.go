@@ -137,9 +137,8 @@ var errOvertaken = fault.New(fault.Unavailable, "the certificate took too long t
 // issuedQuery turns an intent into a certificate unless its key is another's. On
 // PostgreSQL two intents for one key do not see each other while both are written. Here
 // both are there: at most one of them becomes a certificate.
-const issuedQuery = `UPDATE ca_certificates SET status = 'issued', der = $1, changed_at = $2 WHERE serial = $3 AND status = 'intent'
-	AND NOT EXISTS (SELECT 1 FROM ca_certificates o WHERE o.key_hash = $4 AND (o.agency, o.holder, o.profile) < ($5, $6, $7) AND o.status <> 'abandoned')
-	AND NOT EXISTS (SELECT 1 FROM ca_certificates o WHERE o.key_hash = $4 AND (o.agency, o.holder, o.profile) > ($5, $6, $7) AND o.status <> 'abandoned')`
+var issuedQuery = `UPDATE ca_certificates SET status = 'issued', der = $1, changed_at = $2 WHERE serial = $3 AND status = 'intent'
+	AND NOT ` + anothers("$4", "$5", "$6", "$7")
 
 // storeIssued turns an intent into a certificate, with its outcome event and its
 // entry in the log.
