@@ -48,12 +48,13 @@ type Options struct {
 
 // DB is an open database, safe for concurrent use.
 type DB struct {
-	engine string
-	url    string
-	pool   *sql.DB // reads, and PostgreSQL's writes
-	writer *writer // SQLite only
-	log    *slog.Logger
-	twice  bool // testkit: run every Update function once more, see Rehearse
+	engine  string
+	url     string
+	pool    *sql.DB  // PostgreSQL's connections, and SQLite's that read
+	readers *readers // SQLite only
+	writer  *writer  // SQLite only
+	log     *slog.Logger
+	twice   bool // testkit: run every Update function once more, see Rehearse
 
 	notices notices
 }
@@ -96,7 +97,9 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	}
 	d := &DB{engine: engine, url: url, log: o.Logger}
 	if engine == SQLite {
-		d.pool, d.writer, err = openSQLite(ctx, rest, o)
+		if d.pool, d.writer, err = openSQLite(ctx, rest, o); err == nil {
+			d.readers = newReaders(d.pool)
+		}
 	} else {
 		d.pool, err = openPostgres(url, o)
 	}
@@ -136,24 +139,18 @@ func (d *DB) Close() error {
 	if d.writer != nil {
 		err = d.writer.close()
 	}
+	if d.readers != nil {
+		return errors.Join(err, d.readers.close())
+	}
 	return errors.Join(err, d.pool.Close())
 }
 
 // Read calls f with a read-only transaction that sees one state of the database.
 func (d *DB) Read(ctx context.Context, f func(Tx) error) error {
-	tx, err := d.pool.BeginTx(ctx, d.readOptions())
-	if err != nil {
-		return d.wrap("begin read", err)
+	if d.readers != nil {
+		return d.readers.read(ctx, f)
 	}
-	defer func() { _ = tx.Rollback() }()
-	return d.wrap("", f(tx))
-}
-
-func (d *DB) readOptions() *sql.TxOptions {
-	if d.engine == PostgreSQL {
-		return &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead}
-	}
-	return &sql.TxOptions{ReadOnly: true}
+	return d.readPostgres(ctx, f)
 }
 
 // Update calls f with a transaction and commits it when f returns nil: what it

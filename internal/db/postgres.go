@@ -47,6 +47,16 @@ func parsePostgres(url string) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
+// readPostgres runs f on one snapshot.
+func (d *DB) readPostgres(ctx context.Context, f func(Tx) error) error {
+	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		return wrapPostgres("begin read", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return wrapPostgres("", f(tx))
+}
+
 // updatePostgres runs f at read committed: constraints, ON CONFLICT and
 // compare-and-swap carry the rules.
 func (d *DB) updatePostgres(ctx context.Context, f func(Tx) error) error {

@@ -24,7 +24,7 @@ import (
 const (
 	groupMost   = 256 // callers that one COMMIT answers
 	readConns   = 8
-	statements  = 256 // prepared statements kept by the writer
+	statements  = 256 // prepared statements kept by a connection
 	holdDefault = 30 * time.Second
 )
 
@@ -45,8 +45,6 @@ func openSQLite(ctx context.Context, path string, o Options) (*sql.DB, *writer, 
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("open database: %w", err), conn.Close(), write.Close())
 	}
-	read.SetMaxOpenConns(readConns)
-	read.SetMaxIdleConns(readConns)
 	hold := o.Hold
 	if hold == 0 {
 		hold = holdDefault
@@ -230,12 +228,11 @@ func (w *writer) undo(ctx context.Context, first bool) error {
 func (w *writer) close() error {
 	w.once.Do(func() { close(w.quit) })
 	<-w.gone
-	w.stmts.forget()
-	return errors.Join(w.stmts.conn.Close(), w.pool.Close())
+	return errors.Join(w.stmts.close(), w.pool.Close())
 }
 
-// stmtCache keeps the writing connection's prepared statements: preparing costs
-// more than most of them. Whoever has the turn owns it.
+// stmtCache keeps a connection's prepared statements: preparing costs more than most
+// of them. Whoever has the turn owns it.
 type stmtCache struct {
 	conn  *sql.Conn
 	known map[string]*sql.Stmt
@@ -278,6 +275,11 @@ func (s *stmtCache) forget() {
 		_ = st.Close()
 	}
 	clear(s.known)
+}
+
+func (s *stmtCache) close() error {
+	s.forget()
+	return s.conn.Close()
 }
 
 func (s *stmtCache) exec(ctx context.Context, query string) (sql.Result, error) {
@@ -341,7 +343,11 @@ func (t *liveTx) QueryContext(ctx context.Context, query string, args ...any) (*
 func (t *liveTx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	t.busy.Lock()
 	defer t.busy.Unlock()
-	ctx = context.WithoutCancel(ctx)
+	return t.row(context.WithoutCancel(ctx), query, args...)
+}
+
+// row is QueryRowContext for whoever has the statement to itself.
+func (t *liveTx) row(ctx context.Context, query string, args ...any) *sql.Row {
 	st, err := t.prepare(ctx, query)
 	if errors.Is(err, errDead) {
 		// Only database/sql can make a Row that carries an error.
