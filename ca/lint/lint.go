@@ -1,10 +1,7 @@
 package lint
 
 import (
-	"crypto"
-	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -54,22 +51,22 @@ var sources = zlintlint.SourceList{
 // signatures for 4 ms: nine tenths of the time of all rules together.
 const excluded = "e_cert_issued_by_compromised_emudhra_ca"
 
-// Linter holds the rules and the throwaway keys. It is safe for concurrent use.
+// Linter holds the rules. It is safe for concurrent use.
 type Linter struct {
-	zlint     zlintlint.Registry
-	throwaway map[profile.Algorithm]crypto.Signer
+	zlint  zlintlint.Registry
+	stands map[profile.Algorithm]stand
 }
 
-// New returns a linter with fresh throwaway keys.
+// New returns a linter. It fails when the system gives no randomness.
 func New() (*Linter, error) {
 	registry, err := zlintlint.GlobalRegistry().Filter(zlintlint.FilterOptions{IncludeSources: sources, ExcludeNames: []string{excluded}})
 	if err != nil {
 		return nil, fmt.Errorf("select lints: %w", err)
 	}
-	l := &Linter{zlint: registry, throwaway: map[profile.Algorithm]crypto.Signer{}}
+	l := &Linter{zlint: registry, stands: map[profile.Algorithm]stand{}}
 	for a, curve := range map[profile.Algorithm]elliptic.Curve{profile.P256: elliptic.P256(), profile.P384: elliptic.P384()} {
-		if l.throwaway[a], err = ecdsa.GenerateKey(curve, rand.Reader); err != nil {
-			return nil, fmt.Errorf("make throwaway key: %w", err)
+		if l.stands[a], err = newStand(curve); err != nil {
+			return nil, err
 		}
 	}
 	return l, nil
@@ -95,39 +92,8 @@ func (l *Linter) Check(kind profile.Kind, template, issuer *x509.Certificate) (*
 	return &Token{tbs: cert.RawTBSCertificate}, nil
 }
 
-// build signs template with a throwaway key of the issuer's algorithm: all that is
-// signed is then as it will be.
-func (l *Linter) build(template, issuer *x509.Certificate) (*x509.Certificate, error) {
-	signs := template.PublicKey
-	if issuer != nil {
-		signs = issuer.PublicKey
-	}
-	a, err := profile.AlgorithmOf(signs)
-	if err != nil {
-		return nil, fmt.Errorf("lint: %w", err)
-	}
-	key, ok := l.throwaway[a]
-	if !ok {
-		return nil, fmt.Errorf("lint: a CA cannot have a key of type %s", a)
-	}
-	parent := *template
-	if issuer != nil {
-		parent = *issuer
-	}
-	parent.PublicKey = key.Public()
-	der, err := x509.CreateCertificate(rand.Reader, template, &parent, template.PublicKey, key)
-	if err != nil {
-		return nil, fmt.Errorf("lint: build certificate: %w", err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("lint: parse certificate: %w", err)
-	}
-	return cert, nil
-}
-
 // Certificate runs every rule over a certificate under issuer, nil for the root.
-// It does not look at the signature, which may be a throwaway key's.
+// It does not look at the signature, which may be a stand-in.
 func (l *Linter) Certificate(kind profile.Kind, cert, issuer *x509.Certificate) []Finding {
 	rules, ok := kind.Rules()
 	if !ok {
