@@ -139,7 +139,7 @@ func (f Filter) query(types []string, holders []holder, now time.Time) (string, 
 		q.arm("", append(f.rest(q), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id "+q.beyond+" "+q.arg(after))...)
 	case f.Holder != "":
 		for _, h := range holders {
-			q.arm("", append(f.rest(q), "holder = "+q.arg(h.ref), "holder_kind = "+q.arg(h.kind), "id "+q.beyond+" "+q.arg(after))...)
+			q.arm("holder_kind", append(append(f.rest(q), "holder = "+q.arg(h.ref)), q.oneValue("holder_kind", h.kind, after)...)...)
 		}
 	case f.Status == Revoked || f.Status == Suspended || f.Status == Replaced:
 		conditions := append(q.oneValue("agency", f.Agency, after), "status IN ('revoked', 'suspended')")
@@ -239,7 +239,9 @@ func (q *query) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-const heldQuery = "SELECT id FROM licenses WHERE holder = $1 AND holder_kind = $2 ORDER BY id DESC LIMIT $3"
+// heldQuery reads the index of holders and no other: see query.
+const heldQuery = "SELECT id FROM licenses WHERE holder = $1 AND holder_kind >= $2 AND (holder_kind, id) < ($2, '" + lastID + "') " +
+	"ORDER BY holder_kind DESC, id DESC LIMIT $3"
 
 // Held returns what a holder has of every agency, the newest first and at most 500:
 // a firm by HolderFirm and its USCC, a person by HolderPerson and the id in the

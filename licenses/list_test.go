@@ -310,8 +310,8 @@ func TestListUsesIndexes(t *testing.T) {
 			{"about to expire", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Expired}, "licenses_due"},
 			{"due", licenses.Filter{}, "licenses_due"},
 			{"number", licenses.Filter{Agency: "a1", Type: "t1", Number: "n17"}, "number"},
-			{"holder", licenses.Filter{Agency: "a1", Type: "t1", Holder: "h17"}, "licenses_holder"},
-			{"held", licenses.Filter{}, "licenses_holder"},
+			{"holder", licenses.Filter{Agency: "a1", Type: "t1", Holder: "h17"}, "licenses_by_holder"},
+			{"held", licenses.Filter{}, "licenses_by_holder"},
 		} {
 			types := []string{"t1", "t2", "t3"}
 			if tc.f.Type != "" {
