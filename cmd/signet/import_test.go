@@ -56,6 +56,7 @@ func (b *busy) batch(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"error":"unavailable","message":"not now"}`)
 		return
 	}
+	failAt := b.failAt // of this batch to its end, which the client may not wait for
 	n := 0
 	for line := range bytes.Lines(body) {
 		var of struct {
@@ -63,7 +64,7 @@ func (b *busy) batch(w http.ResponseWriter, r *http.Request) {
 		}
 		_ = json.Unmarshal(line, &of)
 		n++
-		if b.failAt > 0 && b.lines.Load() >= b.failAt {
+		if failAt > 0 && b.lines.Load() >= failAt {
 			_, _ = fmt.Fprintf(w, `{"line":%d,"key":%q,"error":%q,"message":"not now"}`+"\n", n, of.Key, b.failAs)
 			continue
 		}
