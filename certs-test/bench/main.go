@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"text/tabwriter"
+
+	"github.com/signet-city/signet/internal/obs"
 )
 
 // result is one line of the report.
@@ -36,6 +38,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	obs.SpareHeap(obs.HeapFloor) // as a server does
 	if err := run(ctx, *out, *seconds, *only); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)

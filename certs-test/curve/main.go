@@ -29,6 +29,7 @@ import (
 	"os/signal"
 	"path/filepath"
 
+	"github.com/signet-city/signet/internal/obs"
 	"github.com/signet-city/signet/internal/testkit"
 )
 
@@ -45,6 +46,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	obs.SpareHeap(obs.HeapFloor) // as a server does
 	if err := run(ctx, *out, *most, *engines); err != nil {
 		fmt.Fprintln(os.Stderr, "curve:", err)
 		os.Exit(1)
