@@ -153,7 +153,11 @@ func (s *Service) submit(ctx context.Context, c *claim) (id string, fresh bool, 
 			return err
 		}
 		if !fresh {
-			id, err = s.earlier(ctx, tx, c)
+			if id, err = s.earlier(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		if err := endDraft(ctx, tx, c.person, c.key); err != nil || !fresh {
 			return err
 		}
 		if err := c.applied(ctx, tx, made); err != nil {

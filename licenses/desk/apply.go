@@ -26,6 +26,7 @@ type applyPage struct {
 	Type    web.Text
 	Form    web.Form
 	Earlier string // address of what the same form became before
+	Kept    *kept  // nil unless it is a draft
 }
 
 // getType leads from the short address of a type to its form.
@@ -67,6 +68,9 @@ func (s *Service) form(ctx context.Context, c *clerk, licenseType string, asked 
 }
 
 func (s *Service) getForm(w http.ResponseWriter, r *http.Request, c *clerk, licenseType string) error {
+	if r.Form.Has(inDraft) {
+		return s.getDraft(w, r, c, licenseType)
+	}
 	f, able, err := s.form(r.Context(), c, licenseType, r.Form.Get(inAgency) != "")
 	if err != nil {
 		return err
@@ -97,6 +101,7 @@ func (s *Service) drawForm(w http.ResponseWriter, r *http.Request, c *clerk, f *
 	data.desk, data.Type = c.desk(), t
 	page := web.Page{Template: "apply", Title: web.Text{ZH: "申请" + t.ZH, EN: "Apply: " + t.EN}, Data: &data, Wrong: data.Form.Wrong()}
 	switch {
+	case data.Kept != nil: // it was done: what is wrong did not hinder it
 	case data.Earlier != "":
 		page.Status = http.StatusConflict
 	case page.Wrong:
@@ -116,6 +121,9 @@ func (s *Service) postForm(w http.ResponseWriter, r *http.Request, c *clerk, lic
 		return err
 	}
 	d, key := f.Read(r.PostForm), r.PostForm.Get(inKey)
+	if form.Saves(r.PostForm) {
+		return s.postDraft(w, r, c, filled{f, able, d, key})
+	}
 	again := applyPage{}
 	id, problems, err := s.apply(r.Context(), c, d, key)
 	used, isUsed := errors.AsType[errUsed](err)

@@ -74,9 +74,8 @@ func (s *Service) Apply(ctx context.Context, by licenses.Applicant, c licenses.C
 	if _, err := db.IDBytes(c.Key); err != nil {
 		return "", nil, errOldForm
 	}
-	f := s.formOf(c.Type)
-	if f == nil || !f.Type.Apply || f.Type.Holder != by.Kind {
-		return "", nil, fault.New(fault.NotFound, "no such licence type")
+	if _, err := s.claimable(by, c.Type); err != nil {
+		return "", nil, err
 	}
 	holder, err := s.holderFor(ctx, by)
 	if err != nil {

@@ -115,13 +115,17 @@ func (s *Service) finish(ctx context.Context, a *application, to state, license 
 	return err
 }
 
-// Run completes what a crash, or a key that was away, left approved, until ctx ends.
+// Run completes what a crash, or a key that was away, left approved, and removes old
+// drafts, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		if _, err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "desk sweep", slog.Any("error", err))
+		}
+		if _, err := s.SweepDrafts(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "desk sweep of drafts", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():

@@ -52,6 +52,7 @@ type Service struct {
 	log      *slog.Logger
 	metrics  *metrics
 	looking  chan struct{} // holds as many as look at a file
+	walk     draftWalk
 }
 
 // New returns the service. A licence type whose schema no form can be made of is
@@ -104,6 +105,7 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("POST /desk/search", s.postSearch)
 	route("POST /desk/applications", s.postApplications)
 	route("POST /desk/licenses", s.postLicenses)
+	route("POST /desk/drafts", s.postDrafts)
 	route("GET /desk/{type}", s.getType)
 	route("GET /desk/licenses/{id}/{file}", s.getFile)
 	route("POST /desk/licenses/{id}/{file}", s.postReplace)

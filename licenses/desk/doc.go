@@ -26,6 +26,11 @@
 // was submitted. The last two are looked up in the transaction that decides. What is
 // done to a licence that exists follows the same rule, in the register (licenses).
 //
+// Before that a form may be a draft: kept as it was typed, for its author alone, until
+// it is submitted under its key, thrown away, or not touched for thirty days. The
+// transaction that writes the application removes the draft. What is typed into a
+// draft is no step of an application: drafts leave no events.
+//
 // Forms are made from the JSON Schema of the licence type. What a form holds is
 // sealed; numbers of people and firms stand in no address, log or event. It refuses
 // to show that another agency's application or licence exists.

@@ -42,3 +42,18 @@ const (
 	QueueQuery = "SELECT id FROM license_applications WHERE " + queueQuery
 	SweepQuery = "SELECT id FROM license_applications WHERE " + sweepQuery
 )
+
+// The statements behind the sweeper of drafts, and its measures.
+const (
+	OldDraftsQuery  = oldDraftsQuery
+	SentDraftsQuery = sentDraftsQuery
+	DraftPage       = draftPage
+	DraftPages      = draftPages
+)
+
+// SeeOldDrafts looks for drafts as the sweeper does, and returns what removes them as
+// they were seen then.
+func (s *Service) SeeOldDrafts(ctx context.Context, before int64) (remove func() (int, error), err error) {
+	list, err := s.seeDrafts(ctx, oldDraftsQuery, before, draftPage)
+	return func() (int, error) { return s.removeDrafts(ctx, list) }, err
+}

@@ -49,6 +49,7 @@ type homePage struct {
 	desk
 	Agencies []web.Field // one select, if there is a choice
 	Types    []link
+	Drafts   draftList
 	Waiting  []row
 	Second   []row // that wait for a second review
 	Seconds  string
@@ -70,6 +71,10 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) erro
 		if ok && s.formOf(t.ID) != nil {
 			data.Types = append(data.Types, link{Name: web.Text(t.Names), Address: c.at("/desk/" + t.ID + "/new")})
 		}
+	}
+	var err error
+	if data.Drafts, err = s.draftList(ctx, c); err != nil {
+		return err
 	}
 	for in, rows := range map[state]*[]row{submitted: &data.Waiting, reviewed: &data.Second} {
 		waiting, _, err := s.queue(ctx, c.agency.ID, in, "", homeRows)

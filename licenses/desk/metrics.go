@@ -8,6 +8,7 @@ type metrics struct {
 	completed *prometheus.CounterVec // result
 	acts      *prometheus.CounterVec // act, result
 	attached  *prometheus.CounterVec // kind
+	drafts    *prometheus.CounterVec // act
 	approved  prometheus.Gauge
 }
 
@@ -23,11 +24,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Licences suspended, resumed, revoked, renewed, changed and reprinted at a desk, by act and result: done, refused."}, []string{"act", "result"}),
 		attached: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_attached_total",
 			Help: "Files that were sent in with applications, by kind: pdf, jpeg, png, refused."}, []string{"kind"}),
+		drafts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "signet_desk_drafts_total",
+			Help: "Drafts of forms, clerks' and applicants', by what was done: saved, thrown away, swept (old, or left behind by a submission)."}, []string{"act"}),
 		approved: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_desk_approved",
 			Help: "Applications found approved and not issued for longer than the sweeper's grace at its last look."}),
 	}
 	if r != nil {
-		r.MustRegister(m.submitted, m.decided, m.completed, m.acts, m.attached, m.approved)
+		r.MustRegister(m.submitted, m.decided, m.completed, m.acts, m.attached, m.drafts, m.approved)
 	}
 	return m
 }

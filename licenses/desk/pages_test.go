@@ -82,8 +82,17 @@ func (g *gallery) home() {
 	title := web.Text{ZH: "证照窗口", EN: "Licence desk"}
 	g.add("home-empty", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: one.desk(), AllApps: "/desk/applications", AllLics: "/desk/licenses", Search: one.search("")}})
 	g.add("home", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: g.c.desk(), Agencies: g.c.selector(),
-		Types:   []link{{Name: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new"}, {Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, Address: "/desk/teacher/new"}},
-		Waiting: g.rows(true)[:1], Second: g.rows(true)[1:2], Seconds: "/desk/applications?state=reviewed", AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
+		Types:  []link{{Name: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new"}, {Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, Address: "/desk/teacher/new"}},
+		Drafts: listDrafts(g.drafts()), Waiting: g.rows(true)[:1], Second: g.rows(true)[1:2], Seconds: "/desk/applications?state=reviewed", AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
+}
+
+// drafts are two more than stand open.
+func (g *gallery) drafts() (rows []draftRow) {
+	for i := range homeRows + 2 {
+		rows = append(rows, draftRow{ID: someKey, Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new?draft=" + string(rune('a'+i)),
+			Agency: "donghu-amr", At: g.at.Add(time.Duration(-i) * time.Hour)})
+	}
+	return rows
 }
 
 func (g *gallery) lists() {
@@ -146,6 +155,18 @@ func (g *gallery) apply() {
 		g.add("apply-"+id+"-wrong", page(d, all, ""))
 		if id == "food-business" {
 			g.add("apply-"+id+"-used", page(d, nil, "/desk/applications/a"))
+			for name, k := range map[string]kept{"draft": {g.at, false}, "saved": {g.at, true}, "saved-wrong": {g.at, true}} {
+				begun := form.Draft{Values: map[string]string{"trade_name": "老灶", "seats": "很多"}}
+				if name == "saved-wrong" {
+					begun = d
+				}
+				p := page(begun, nil, "")
+				p.Data.(*applyPage).Kept = &k
+				g.add("apply-"+id+"-"+name, p)
+			}
+			full := page(d, nil, "")
+			full.Data.(*applyPage).Form.BlameFault(errManyDrafts)
+			g.add("apply-"+id+"-full", full)
 		}
 	}
 }

@@ -81,6 +81,9 @@ func (d *Draft) take(values url.Values, in Input, path string) string {
 		return blame(textTooLong)
 	}
 	v := tidy(in.kind, raw)
+	if len(v) > maxValue { // NFKC makes eighteen letters of one
+		return blame(textTooLong)
+	}
 	d.Values[in.Name] = v
 	if strings.ContainsFunc(v, Hidden) {
 		d.Values[in.Name] = strings.Map(Visible, v)
