@@ -24,6 +24,17 @@ func (s *Service) FoundingsAt(ctx context.Context, agency string, state Founding
 	return s.findFoundings(ctx, `agency = $1 AND state = $2 AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`, agency, string(state), after, min(max(limit, 1), maxFoundings))
 }
 
+// CountFoundings counts the foundings of an agency in a state, up to most of them.
+func (s *Service) CountFoundings(ctx context.Context, agency string, state FoundingState, most int) (n int, err error) {
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT id FROM license_foundings WHERE agency = $1 AND state = $2 LIMIT $3) AS waiting`, agency, string(state), most).Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("count foundings: %w", err)
+	}
+	return n, nil
+}
+
 // FoundingAt returns a founding of an agency with its licence. It fails with
 // ErrNoFounding for another agency's.
 func (s *Service) FoundingAt(ctx context.Context, agency, id string) (*Founding, error) {

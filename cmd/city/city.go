@@ -286,7 +286,8 @@ func (c *City) openPages(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Wallet, err = wallet.New(wallet.Options{Licenses: c.Licenses, Registry: c.Registry, Applications: c.Desk, Site: c.Site, Now: o.Now, Logger: o.Logger}); err != nil {
+	if c.Wallet, err = wallet.New(wallet.Options{Licenses: c.Licenses, Registry: c.Registry, Applications: c.Desk, Foundings: c.Licenses,
+		ACR: []string{login.ACRVerified, login.ACRPhishingResistant}, Site: c.Site, Now: o.Now, Logger: o.Logger}); err != nil {
 		return err
 	}
 	if c.Account, err = account.New(account.Options{Site: c.Site, Logins: c.Login, Consents: consents{c.OIDC}, Logger: o.Logger}); err != nil {

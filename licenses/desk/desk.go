@@ -111,6 +111,7 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	route("POST /desk/licenses/{id}/{file}", s.postReplace)
 	route("GET /desk/applications/{id}/attachments/{file}", s.getAttachment)
 	route(postAttachment, s.postAttachment)
+	s.mountFoundings(route)
 	// /desk/{type}/new and /desk/licenses/{id} overlap, which a ServeMux refuses.
 	route("GET /desk/{room}/{id}", s.room(s.getForm, s.getApplication, s.getLicense))
 	route("POST /desk/{room}/{id}", s.room(s.postForm, s.postApplication, s.postLicense))

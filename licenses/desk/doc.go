@@ -31,6 +31,10 @@
 // transaction that writes the application removes the draft. What is typed into a
 // draft is no step of an application: drafts leave no events.
 //
+// At /desk/foundings clerks decide on applications for new firms, which are the
+// register's own (licenses): nobody on one by which they become the firm's legal
+// representative.
+//
 // Forms are made from the JSON Schema of the licence type. What a form holds is
 // sealed; numbers of people and firms stand in no address, log or event. It refuses
 // to show that another agency's application or licence exists.

@@ -91,7 +91,7 @@ func newCity(t testing.TB, d *db.DB) *city {
 	c.populate()
 	types, err := licenses.ShippedTypes()
 	must(t, err)
-	c.licenses, err = licenses.New(ctx, licenses.Options{DB: d, Ring: c.ring, Registry: c.reg, Types: types, Now: c.clock})
+	c.licenses, err = licenses.New(ctx, licenses.Options{DB: d, Ring: c.ring, Registry: c.reg, Types: types, Orders: orders{}, Now: c.clock})
 	must(t, err)
 	c.site, err = web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城", EN: "Jiangcheng"}, Identify: c.identify, Logger: testkit.Logger(t)})
 	must(t, err)

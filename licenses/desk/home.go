@@ -57,6 +57,7 @@ type homePage struct {
 	Recent   []row
 	AllLics  string
 	Search   searchForm
+	Firms    *firmQueue // nil for an agency that registers none
 }
 
 func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) error {
@@ -90,6 +91,9 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) erro
 		return err
 	}
 	data.Recent = s.licenseRows(c, recent)
+	if data.Firms, err = s.firmQueue(ctx, c); err != nil {
+		return err
+	}
 	return s.pages.Render(w, r, web.Page{Template: "home", Title: web.Text{ZH: "证照窗口", EN: "Licence desk"}, Data: &data, Wide: true})
 }
 

@@ -55,7 +55,7 @@ func TestPages(t *testing.T) {
 	for _, group := range []struct {
 		name string
 		add  func()
-	}{{"lists", func() { g.home(); g.lists() }}, {"apply", g.apply}, {"applications", g.applications}, {"licenses", g.licenses}, {"replace", g.replace}} {
+	}{{"lists", func() { g.home(); g.lists() }}, {"apply", g.apply}, {"applications", g.applications}, {"licenses", g.licenses}, {"replace", g.replace}, {"foundings", g.foundings}} {
 		t.Run(group.name, func(t *testing.T) {
 			g.list = nil
 			group.add()
@@ -83,7 +83,7 @@ func (g *gallery) home() {
 	g.add("home-empty", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: one.desk(), AllApps: "/desk/applications", AllLics: "/desk/licenses", Search: one.search("")}})
 	g.add("home", web.Page{Template: "home", Title: title, Wide: true, Data: &homePage{desk: g.c.desk(), Agencies: g.c.selector(),
 		Types:  []link{{Name: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Address: "/desk/food-business/new"}, {Name: web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, Address: "/desk/teacher/new"}},
-		Drafts: listDrafts(g.drafts()), Waiting: g.rows(true)[:1], Second: g.rows(true)[1:2], Seconds: "/desk/applications?state=reviewed", AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search("")}})
+		Drafts: listDrafts(g.drafts()), Waiting: g.rows(true)[:1], Second: g.rows(true)[1:2], Seconds: "/desk/applications?state=reviewed", AllApps: "/desk/applications", Recent: g.rows(false), AllLics: "/desk/licenses", Search: g.c.search(""), Firms: &firmQueue{"/desk/foundings", "3"}}})
 }
 
 // drafts are two more than stand open.

@@ -32,6 +32,7 @@ var (
 // Draft is a form as it was sent in.
 type Draft struct {
 	Request  licenses.Request  // with no holder and no dates where the form asks for none
+	Name     string            // of a new firm, where the form asks for it
 	Values   map[string]string // as they are shown again
 	Problems []licenses.Problem
 }
@@ -53,6 +54,9 @@ func (f *Form) Read(values url.Values) Draft {
 		} else {
 			d.Request.Holder.Resident = number
 		}
+	}
+	if f.name != nil {
+		d.Name = d.take(values, *f.name, "/name")
 	}
 	for _, in := range f.dates {
 		if in.Name == InFrom {
@@ -170,13 +174,18 @@ func (f *Form) Fields(d Draft, problems []licenses.Problem) web.Form {
 	}
 	for _, p := range append(d.Problems, problems...) {
 		name := Property(p.Path)
-		in, ok := f.Find(name)
-		if !ok {
-			in.Label = web.Text{ZH: "填写的内容", EN: "What was filled in"}
-		}
-		page.Blame(name, web.Text{ZH: in.Label.ZH + p.Text.ZH, EN: in.Label.EN + " " + p.Text.EN})
+		page.Blame(name, f.About(name, p.Text))
 	}
 	return page
+}
+
+// About puts before a problem what it is about: the input with that name, or all of them.
+func (f *Form) About(name string, problem web.Text) web.Text {
+	in, ok := f.Find(name)
+	if !ok {
+		in.Label = web.Text{ZH: "填写的内容", EN: "What was filled in"}
+	}
+	return web.Text{ZH: in.Label.ZH + problem.ZH, EN: in.Label.EN + " " + problem.EN}
 }
 
 // Property returns the name of the input to which a problem belongs.

@@ -55,6 +55,7 @@ type Form struct {
 	Inputs []Input // of the data
 	holder *Input  // nil for a form that the holder fills in
 	dates  []Input // of the validity; empty for a form that the holder fills in
+	name   *Input  // of a new firm; nil for every other form
 }
 
 // ForHolder returns the form without what its holder does not say: whose licence it
@@ -245,8 +246,10 @@ func dateInputs(t *licenses.Type) []Input {
 // All returns every input in the order of the page.
 func (f *Form) All() []Input {
 	var all []Input
-	if f.holder != nil {
-		all = append(all, *f.holder)
+	for _, in := range []*Input{f.holder, f.name} {
+		if in != nil {
+			all = append(all, *in)
+		}
 	}
 	return slices.Concat(all, f.Inputs, f.dates)
 }

@@ -105,6 +105,7 @@ func (s *Service) sent(ctx context.Context, a licenses.Applied) (sent, error) {
 type applyData struct {
 	Holder holder
 	Offers []offer
+	Found  bool // a person can start a firm
 	Sent   []sent
 }
 
@@ -115,7 +116,7 @@ func (s *Service) getApply(w http.ResponseWriter, r *http.Request, h holder, by 
 	if err != nil {
 		return err
 	}
-	data := applyData{Holder: h}
+	data := applyData{Holder: h, Found: s.o.Foundings != nil && h.Firm == ""}
 	for _, t := range s.offered(h.kind) {
 		data.Offers = append(data.Offers, offer{t.ID, web.Text(t.Names)})
 	}

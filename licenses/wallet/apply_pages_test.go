@@ -74,7 +74,7 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 	wrong := &web.Form{Fields: []web.Field{{Name: inMessage, Type: "textarea", Label: web.Text{ZH: "您的答复", EN: "Your answer"}}}}
 	wrong.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
 	add("sent-wrong", sentPage(own, asked, wrong))
-	add("apply", applyPage(applyData{own, offers, rows}))
+	add("apply", applyPage(applyData{own, offers, true, rows}))
 	add("apply-empty", applyPage(applyData{Holder: firm}))
 	return list
 }

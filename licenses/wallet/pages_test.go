@@ -90,6 +90,7 @@ func TestPages(t *testing.T) {
 	add("show", forFirm, firm, sample(t, true, inForce), showPage)
 	add("show-suspended", forFirm, firm, sample(t, true, suspended), showPage)
 	fixtures = append(fixtures, applyFixtures(t, own, firm)...)
+	fixtures = append(fixtures, foundFixtures(t, own)...)
 	testkit.CheckPages(t, site, pages, fixtures)
 }
 

@@ -2,7 +2,7 @@
 // see their permits and show them as QR codes.
 //
 // At /wallet/apply they apply for more, answer what the agency asks, and see where
-// their applications stand.
+// their applications stand. At /wallet/found a person applies for a new firm.
 //
 // It owns no state. Whom a page is about follows from who is signed in: the
 // person, or the firm that they act for, and whether they may act for it is asked
@@ -48,8 +48,14 @@ type Options struct {
 	Site     *web.Site
 	// Applications is where holders apply; nil for a wallet without that.
 	Applications Applications
-	Now          func() time.Time // nil means time.Now
-	Logger       *slog.Logger     // nil discards
+	// Foundings is where people apply for new firms, at the agencies that Applications
+	// names; nil for a wallet without that.
+	Foundings Foundings
+	// ACR are the levels of a session that is sure enough for Foundings, the least one
+	// first.
+	ACR    []string
+	Now    func() time.Time // nil means time.Now
+	Logger *slog.Logger     // nil discards
 }
 
 // Service is the wallet, safe for concurrent use.
@@ -63,6 +69,9 @@ type Service struct {
 func New(o Options) (*Service, error) {
 	if o.Licenses == nil || o.Registry == nil || o.Site == nil {
 		return nil, errors.New("new wallet: licences, a registry and a site are required")
+	}
+	if o.Foundings != nil && (o.Applications == nil || len(o.ACR) == 0) {
+		return nil, errors.New("new wallet: new firms take applications and a level of sign-in")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -89,6 +98,9 @@ func (s *Service) Mount(mux *http.ServeMux) {
 	}
 	if s.o.Applications != nil {
 		s.mountApply(mux)
+	}
+	if s.o.Foundings != nil {
+		s.mountFound(mux)
 	}
 }
 
