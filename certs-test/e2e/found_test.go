@@ -29,8 +29,8 @@ func TestStartAFirmByPages(t *testing.T) {
 		b.see("[name=scope]")
 		b.press("submit") // nothing filled in: every problem at once
 		b.see(".problems")
-		if n := b.text(`document.querySelectorAll(".problems li").length`); n < "5" {
-			t.Errorf("%s: an empty form has %s problems", lang, n)
+		if n, _ := strconv.Atoi(b.text(`document.querySelectorAll(".problems li").length`)); n < 5 {
+			t.Errorf("%s: an empty form has %d problems", lang, n)
 		}
 		b.fill(map[string]string{"agency": agency, "name": says.name, "kind": "有限责任公司（自然人独资）", "capital_10k": "50", "currency": "人民币",
 			"address": "江城市东湖区湖滨路18号2幢101室", "industry": "住宿和餐饮业", "scope": "餐饮服务"})
