@@ -158,8 +158,10 @@ func (s *Service) postFounding(w http.ResponseWriter, r *http.Request, c *clerk)
 	}
 	waits := f.State == licenses.FoundingSubmitted
 	if bar, err := s.foundingBar(r.Context(), c, f); err != nil || bar != nil {
-		if err == nil {
+		if bar == &textOwnFounding {
 			s.metrics.decided.WithLabelValues("barred").Inc()
+		}
+		if err == nil {
 			err = s.againFounding(w, r, c, f, http.StatusForbidden, notWaiting(waits, bar))
 		}
 		return err
