@@ -33,6 +33,7 @@ type Applications interface {
 	Attachment(ctx context.Context, by licenses.Applicant, id, file string) (licenses.Attached, error)
 	// Withdraw takes back an application that waits.
 	Withdraw(ctx context.Context, by licenses.Applicant, id string) error
+	Drafts
 }
 
 const maxForm = 64 << 10 // bytes of a form
@@ -51,6 +52,7 @@ func (s *Service) mountApply(mux *http.ServeMux) {
 		"GET /wallet/apply/sent/{id}":   s.getSent,
 		"POST /wallet/apply/sent/{id}":  s.postSent,
 		postAttachment:                  s.postAttachment,
+		"POST /wallet/apply/drafts":     s.postDrafts,
 
 		"GET /wallet/apply/sent/{id}/attachments/{file}": s.getAttachment,
 	} {
@@ -98,7 +100,10 @@ func (s *Service) claimForm(kind, licenseType string) (*form.Form, error) {
 	return f.ForHolder(), nil
 }
 
-func (s *Service) getClaim(w http.ResponseWriter, r *http.Request, h holder, _ licenses.Applicant) error {
+func (s *Service) getClaim(w http.ResponseWriter, r *http.Request, h holder, by licenses.Applicant) error {
+	if r.Form.Has(inDraft) {
+		return s.getDraft(w, r, h, by)
+	}
 	f, err := s.claimForm(h.kind, r.PathValue("type"))
 	if err != nil {
 		return err
@@ -120,6 +125,9 @@ func (s *Service) postClaim(w http.ResponseWriter, r *http.Request, h holder, by
 		return err
 	}
 	d, agency, key := f.Read(r.PostForm), office(r.PostForm, offices), r.PostForm.Get(form.InKey)
+	if form.Saves(r.PostForm) {
+		return s.postDraft(w, r, h, by, filled{f, offices, d, agency, key})
+	}
 	claim := licenses.Claim{Type: f.Type.ID, Agency: agency, Key: key, Data: d.Request.Data, Wrong: len(d.Problems) > 0 || agency == ""}
 	if agency == "" && len(offices) > 0 {
 		claim.Agency = offices[0].ID // every error at once: whoever is asked, the data have to be right

@@ -106,6 +106,7 @@ type applyData struct {
 	Holder holder
 	Offers []offer
 	Found  bool // a person can start a firm
+	Drafts []draftRow
 	Sent   []sent
 }
 
@@ -117,6 +118,9 @@ func (s *Service) getApply(w http.ResponseWriter, r *http.Request, h holder, by 
 		return err
 	}
 	data := applyData{Holder: h, Found: s.o.Foundings != nil && h.Firm == ""}
+	if data.Drafts, err = s.draftRows(r.Context(), h, by); err != nil {
+		return err
+	}
 	for _, t := range s.offered(h.kind) {
 		data.Offers = append(data.Offers, offer{t.ID, web.Text(t.Names)})
 	}
@@ -140,7 +144,8 @@ type claimData struct {
 	Type    string
 	Name    web.Text
 	Form    web.Form
-	Offices int // that may issue it now
+	Offices int   // that may issue it now
+	Kept    *kept // nil unless it is a draft
 }
 
 // claimForm adds to the inputs of a type the agency that is asked, and the form's key.

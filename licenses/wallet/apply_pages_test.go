@@ -74,7 +74,22 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 	wrong := &web.Form{Fields: []web.Field{{Name: inMessage, Type: "textarea", Label: web.Text{ZH: "您的答复", EN: "Your answer"}}}}
 	wrong.Blame(inMessage, web.Text{ZH: "请填写内容", EN: "Write something"})
 	add("sent-wrong", sentPage(own, asked, wrong))
-	add("apply", applyPage(applyData{own, offers, true, rows}))
+	add("apply", applyPage(applyData{own, offers, true, nil, rows}))
+	drafts := []draftRow{{fixtureKey, web.Text{ZH: "教师资格证书", EN: "Teacher qualification"}, draftAddress("teacher", fixtureKey, ""), drawnAt},
+		{fixtureKey, web.Text{ZH: "出租汽车驾驶员证", EN: "Taxi driver"}, "", drawnAt}}
+	add("apply-drafts", applyPage(applyData{own, offers, true, drafts, rows[:1]}))
+	whole, err := form.New(taxi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := whole.ForHolder()
+	for name, k := range map[string]kept{"draft": {drawnAt, false}, "saved": {drawnAt, true}, "saved-wrong": {drawnAt, true}} {
+		page := claimForm(f.Fields(form.Draft{}, nil), offices, "xishan-amr", fixtureKey)
+		if name == "saved-wrong" {
+			page.Blame(f.Inputs[0].Name, form.TextHidden)
+		}
+		add("claim-"+name, draftPage(own, f, page, &k))
+	}
 	add("apply-empty", applyPage(applyData{Holder: firm}))
 	return list
 }

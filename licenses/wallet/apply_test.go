@@ -30,6 +30,8 @@ type counter struct {
 	applied []licenses.Applied
 	said    []string // id and text of answers
 	taken   []string // ids that were withdrawn
+	drafts  map[string]licenses.Draft
+	dropped []string
 	err     error
 }
 
