@@ -3,6 +3,7 @@ package desk_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -65,14 +66,15 @@ func TestSavedWhileSubmitting(t *testing.T) {
 }
 
 // submitting calls f while another replica's submission of the form is written and not
-// yet committed. It is one of the release before, which knows no drafts.
+// yet committed. It is one of the release before, which knows no drafts; no page opens it,
+// since it is another application's copy.
 func (c *city) submitting(person, key string, f func()) {
 	c.t.Helper()
 	like := last(c.apply("mu"))
 	var once sync.Once
 	must(c.t, c.db.Update(c.t.Context(), func(tx db.Tx) error {
 		_, err := tx.ExecContext(c.t.Context(), `INSERT INTO license_applications (id, agency, type, body, state, submitter, request_key, request_hash, created_at, changed_at)
-			SELECT $1, agency, type, body, state, $2, $3, request_hash, created_at, changed_at FROM license_applications WHERE id = $4`,
+			SELECT $1, agency, type, body, 'withdrawn', $2, $3, request_hash, created_at, changed_at FROM license_applications WHERE id = $4`,
 			db.NewID(), person, key, like)
 		once.Do(f)
 		return err
@@ -96,7 +98,7 @@ func TestADraftLeftBehind(t *testing.T) {
 				}
 			}
 		})
-		(<-saved).is(t, 303)
+		(<-saved).is(t, http.StatusSeeOther)
 		other := db.NewID()
 		c.save("mu", foodForm, half(other))
 		c.submitting(c.ids["mu"], other, func() {})
@@ -105,10 +107,17 @@ func TestADraftLeftBehind(t *testing.T) {
 			left = []string{"mu " + key, "mu " + other}
 		}
 		wantDrafts(t, c, left...)
-		if home := c.get("mu", "/desk"); strings.Contains(home.body, key) || strings.Contains(home.body, other) {
+		home := c.get("mu", "/desk")
+		home.is(t, http.StatusOK)
+		if strings.Contains(home.body, key) || strings.Contains(home.body, other) {
 			t.Error("a form that has been submitted is shown as a draft")
 		}
 		c.get("mu", foodForm+"?draft="+other).to(t, "/desk/applications/")
+		third := db.NewID()
+		c.save("mu", foodForm, half(third))
+		c.submitting(c.ids["mu"], third, func() {})
+		c.post("mu", foodForm, half(third)).to(t, "/desk/applications/") // and takes the draft away
+		wantDrafts(t, c, left...)
 		for range 50 {
 			c.save("mu", foodForm, half(db.NewID()))
 		}
@@ -327,9 +336,9 @@ func TestSubmittedTwiceAtOnce(t *testing.T) {
 			var err error
 			for range 2 {
 				switch a := <-results; {
-				case a.status == 303:
+				case a.status == http.StatusSeeOther:
 					made[a.location] = true
-				case a.status != 409 || second == "86":
+				case a.status != http.StatusConflict || second == "86":
 					err = errors.Join(err, fmt.Errorf("status %d: %s", a.status, a.text))
 				}
 			}
@@ -338,5 +347,31 @@ func TestSubmittedTwiceAtOnce(t *testing.T) {
 			}
 			wantDrafts(t, c)
 		}
+	})
+}
+
+// TestRepeatedByAnotherReplica: a submission that finds the same one written by another
+// replica ends the draft too, since that one may have seen none.
+func TestRepeatedByAnotherReplica(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		for range 5 { // slow, it may read the answer before it comes so far
+			key, sent := db.NewID(), make(chan answer, 1)
+			c.save("mu", foodForm, half(key))
+			c.submitting(c.ids["mu"], key, func() {
+				go func() { sent <- c.post("mu", foodForm, food(key)) }()
+				select {
+				case a := <-sent:
+					t.Errorf("did not wait for the other replica: status %d", a.status)
+					sent <- a
+				case <-time.After(500 * time.Millisecond):
+				}
+			})
+			(<-sent).to(t, "/desk/applications/")
+			if left := c.drafts(); len(left) == 0 {
+				return
+			}
+		}
+		t.Error("the draft is never ended")
 	})
 }
