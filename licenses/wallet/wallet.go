@@ -2,7 +2,8 @@
 // see their permits and show them as QR codes.
 //
 // At /wallet/apply they apply for more, keep a form that is half filled in, answer what
-// the agency asks, and see where their applications stand. At /wallet/found a person applies for a new firm.
+// the agency asks, and see where their applications stand. At /wallet/found a person
+// applies for a new firm.
 //
 // It owns no state. Whom a page is about follows from who is signed in: the
 // person, or the firm that they act for, and whether they may act for it is asked
