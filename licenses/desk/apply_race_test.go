@@ -1,7 +1,6 @@
 package desk_test
 
 import (
-	"sync"
 	"testing"
 	"time"
 
@@ -9,6 +8,23 @@ import (
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/testkit"
 )
+
+// uncommitted calls f while what change writes is not committed yet, as that of another
+// replica. Tests' updates run twice: the first time is undone, and holds nothing.
+func (c *city) uncommitted(change func(db.Tx) error, f func()) {
+	c.t.Helper()
+	runs := 0
+	must(c.t, c.db.Update(c.t.Context(), func(tx db.Tx) error {
+		err := change(tx)
+		if runs++; err == nil && runs == 2 {
+			f()
+		}
+		return err
+	}))
+	if runs != 2 {
+		c.t.Fatalf("the update ran %d times, want twice", runs)
+	}
+}
 
 // TestAnotherReplicaApplies: an application that another replica has written and not
 // yet committed counts for the holder's twenty, because the holder's row is taken first.
@@ -20,9 +36,8 @@ func TestAnotherReplicaApplies(t *testing.T) {
 		for range 19 {
 			last = c.sendIn(by, feeding())
 		}
-		var once sync.Once
 		refused := make(chan error, 1)
-		must(t, d.Update(t.Context(), func(tx db.Tx) error {
+		c.uncommitted(func(tx db.Tx) error {
 			id := db.NewID()
 			for _, s := range []struct {
 				query string
@@ -38,20 +53,19 @@ func TestAnotherReplicaApplies(t *testing.T) {
 					return err
 				}
 			}
-			once.Do(func() {
-				go func() {
-					_, _, err := c.Apply(t.Context(), by, feeding())
-					refused <- err
-				}()
-			})
+			return nil
+		}, func() {
+			go func() {
+				_, _, err := c.Apply(t.Context(), by, feeding())
+				refused <- err
+			}()
 			select {
 			case err := <-refused:
 				t.Errorf("did not wait for the other replica: %v", err)
 				refused <- err
 			case <-time.After(500 * time.Millisecond):
 			}
-			return nil
-		}))
+		})
 		wantKind(t, <-refused, fault.Conflict)
 	})
 }

@@ -34,7 +34,6 @@ func (c *city) keep(by licenses.Applicant, d licenses.Draft) {
 // TestAnApplicantsDraft is one from the first save to the application.
 func TestAnApplicantsDraft(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
-		d.Rehearse()
 		c := newCity(t, d)
 		by, claim := c.holder("lin"), teaching()
 		half := draftOf(claim, claim.Key)

@@ -71,14 +71,12 @@ func TestSavedWhileSubmitting(t *testing.T) {
 func (c *city) submitting(person, key string, f func()) {
 	c.t.Helper()
 	like := last(c.apply("mu"))
-	var once sync.Once
-	must(c.t, c.db.Update(c.t.Context(), func(tx db.Tx) error {
+	c.uncommitted(func(tx db.Tx) error {
 		_, err := tx.ExecContext(c.t.Context(), `INSERT INTO license_applications (id, agency, type, body, state, submitter, request_key, request_hash, created_at, changed_at)
 			SELECT $1, agency, type, body, 'withdrawn', $2, $3, request_hash, created_at, changed_at FROM license_applications WHERE id = $4`,
 			db.NewID(), person, key, like)
-		once.Do(f)
 		return err
-	}))
+	}, f)
 }
 
 // TestADraftLeftBehind: where the database cannot keep a draft from outliving its form, it
@@ -169,9 +167,8 @@ func TestAnotherReplicaSaves(t *testing.T) {
 			claim := feeding()
 			c.keep(by, draftOf(claim, claim.Key))
 		}
-		var once sync.Once
 		refused := make(chan error, 1)
-		must(t, d.Update(t.Context(), func(tx db.Tx) error {
+		c.uncommitted(func(tx db.Tx) error {
 			if _, err := tx.ExecContext(t.Context(), "UPDATE license_drafters SET begun = begun + 1 WHERE person = $1", by.Person); err != nil {
 				return err
 			}
@@ -179,21 +176,20 @@ func TestAnotherReplicaSaves(t *testing.T) {
 				SELECT person, $1, agency, kind, holder, type, body, created_at, changed_at FROM license_drafts LIMIT 1`, db.NewID()); err != nil {
 				return err
 			}
-			once.Do(func() {
-				go func() {
-					claim := feeding()
-					_, err := c.SaveDraft(t.Context(), by, draftOf(claim, claim.Key))
-					refused <- err
-				}()
-			})
+			return nil
+		}, func() {
+			go func() {
+				claim := feeding()
+				_, err := c.SaveDraft(t.Context(), by, draftOf(claim, claim.Key))
+				refused <- err
+			}()
 			select {
 			case err := <-refused:
 				t.Errorf("did not wait for the other replica: %v", err)
 				refused <- err
 			case <-time.After(500 * time.Millisecond):
 			}
-			return nil
-		}))
+		})
 		wantKind(t, <-refused, fault.Conflict)
 	})
 }
@@ -202,7 +198,6 @@ func TestAnotherReplicaSaves(t *testing.T) {
 // saved while the sweeper looks stays.
 func TestDraftsGrowOld(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
-		d.Rehearse()
 		c := newCity(t, d)
 		c.now = time.Now().Truncate(time.Second)
 		begun, month := c.now, 30*24*time.Hour

@@ -74,7 +74,6 @@ func wantDrafts(t testing.TB, c *city, want ...string) {
 // and submits it.
 func TestADraftIsGoneOnWith(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
-		d.Rehearse()
 		c := newCity(t, d)
 		key, before := c.key("mu", foodForm), c.logged()
 		at := c.save("mu", foodForm, half(key))
