@@ -149,7 +149,7 @@ func (f Filter) query(types []string, holders []holder, now time.Time) (string, 
 		q.arm("agency", append(conditions, f.status(q)...)...)
 	case f.Status == Expired:
 		q.arm("agency", append(q.oneValue("agency", f.Agency, after), f.ofType(q, "status = 'expired'")...)...)
-		q.arm("", f.ofType(q, "agency || '' = "+q.arg(f.Agency), due(q), "id "+q.beyond+" "+q.arg(after))...)
+		q.arm(noIndex, f.ofType(q, "agency || '' = "+q.arg(f.Agency), due(q), "id || '' "+q.beyond+" "+q.arg(after))...)
 	default:
 		for _, t := range types {
 			conditions := append([]string{"agency = " + q.arg(f.Agency)}, q.oneValue("type", t, after)...)
@@ -216,14 +216,23 @@ type query struct {
 	order, from, beyond string // DESC, >= and <, or the other way round
 }
 
+// noIndex is the column of an arm whose few licences are sorted: SQLite would rather
+// walk them all in the order of their ids.
+const noIndex = "id || ''"
+
 // arm adds a way to find licences, whose ids come in order, those of one value of a
 // column together.
 func (q *query) arm(column string, conditions ...string) {
-	if column != "" {
-		column += " " + q.order + ", "
+	order := "id " + q.order
+	switch column {
+	case "":
+	case noIndex:
+		order = noIndex + " " + q.order
+	default:
+		order = column + " " + q.order + ", " + order
 	}
-	q.arms = append(q.arms, fmt.Sprintf("SELECT id FROM (SELECT id FROM licenses WHERE %s ORDER BY %sid %s LIMIT %d) arm%d",
-		strings.Join(conditions, " AND "), column, q.order, q.limit, len(q.arms)))
+	q.arms = append(q.arms, fmt.Sprintf("SELECT id FROM (SELECT id FROM licenses WHERE %s ORDER BY %s LIMIT %d) arm%d",
+		strings.Join(conditions, " AND "), order, q.limit, len(q.arms)))
 }
 
 // oneValue is the condition that a column has a value, as a range of an index that

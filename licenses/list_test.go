@@ -291,6 +291,9 @@ schema: {type: object, properties: {x: RULE}}
 // wholeRange is how SQLite says that it begins in an index where the page does.
 var wholeRange = regexp.MustCompile(`\(agency=\? AND (type>\? AND )?\(type,id\)[<>]\(\?,\?\)( AND type<\?)?\)`)
 
+// byID is how the engines say that they walk all licences in the order of their ids.
+var byID = regexp.MustCompile(`licenses_1 \(id[<>]|Scan( Backward)? using licenses_pkey on licenses[^_]*$`)
+
 // TestListUsesIndexes asks both engines how they would find licences among many.
 func TestListUsesIndexes(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
@@ -317,9 +320,12 @@ func TestListUsesIndexes(t *testing.T) {
 			if tc.f.Type != "" {
 				types = types[:1]
 			}
-			for _, oldest := range []bool{false, true} {
+			// SQLite's planner goes by the limit alone, PostgreSQL's also by how many there
+			// are: in so small a table it would rather read all that are listed for a page of 20.
+			limits := map[string][]int{db.SQLite: {1, 20, 200}, db.PostgreSQL: {1}}[d.Engine()]
+			for i := range 2 * len(limits) {
 				f := tc.f
-				f.Oldest = oldest
+				f.Oldest, f.Limit = i%2 == 1, limits[i/2]
 				query, args := licenses.ListQuery(f, types...)
 				switch tc.name {
 				case "held":
@@ -330,7 +336,7 @@ func TestListUsesIndexes(t *testing.T) {
 				plan := explain(t, d, query, args)
 				number := strings.Contains(plan, "licenses_number_key") || strings.Contains(plan, "(number=?)")
 				if !(tc.want == "number" && number) && !strings.Contains(plan, tc.want) ||
-					strings.Contains(plan, "Seq Scan on licenses") || strings.Contains(plan, "SCAN licenses\n") {
+					strings.Contains(plan, "Seq Scan on licenses") || strings.Contains(plan, "SCAN licenses\n") || byID.MatchString(plan) {
 					t.Errorf("%s, want %s:\n%s\n%s", tc.name, tc.want, query, plan)
 				}
 				if d.Engine() == db.SQLite && tc.want == "licenses_by_agency" && !wholeRange.MatchString(plan) {
@@ -362,6 +368,9 @@ func fill(t *testing.T, d *db.DB) {
 			4000000000000000 + n, n, n FROM `+series)
 		return err
 	}))
+	if d.Engine() == db.SQLite { // the service never analyses it
+		return
+	}
 	must(t, d.Update(t.Context(), func(tx db.Tx) error {
 		_, err := tx.ExecContext(t.Context(), "ANALYZE")
 		return err
