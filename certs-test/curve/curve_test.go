@@ -42,7 +42,7 @@ func TestUSCC(t *testing.T) {
 // TestPlot: the picture is XML, its lines begin and end within the axes, and what is
 // dearer stands higher.
 func TestPlot(t *testing.T) {
-	lines := []line{{"SQLite", []point{{1000, 230}, {10_000, 240}}}, {"PostgreSQL", []point{{1000, 400}, {10_000, 360}}}}
+	lines := []line{{"SQLite", []point{{Records: 1000, CPU: 230}, {Records: 10_000, CPU: 240}}}, {"PostgreSQL", []point{{Records: 1000, CPU: 400}, {Records: 10_000, CPU: 360}}}}
 	text := plot(lines)
 	for d := xml.NewDecoder(strings.NewReader(text)); ; {
 		if _, err := d.Token(); errors.Is(err, io.EOF) {
@@ -60,7 +60,7 @@ func TestPlot(t *testing.T) {
 			t.Errorf("there is no %s in\n%s", want, text)
 		}
 	}
-	for _, lines := range [][]line{nil, {{"SQLite", nil}}, {{"SQLite", []point{{1000, 0}}}}} {
+	for _, lines := range [][]line{nil, {{"SQLite", nil}}, {{"SQLite", []point{{Records: 1000}}}}} {
 		if text := plot(lines); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
 			t.Errorf("%v: %s", lines, text)
 		}

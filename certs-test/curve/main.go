@@ -14,8 +14,11 @@
 // PostgreSQL's autovacuum is off, so that its time falls on no point by chance; tables
 // are analysed before each. Lines on standard error tell how far it is.
 //
-// It writes [{"records", "cpu_us"}] for SQLite to build/bench-curve.json and for
-// PostgreSQL to build/bench-curve.pg.json, and both lines to build/bench-curve.svg.
+// At each point clerks' searches are measured as well, each kind by itself.
+//
+// It writes [{"records", "cpu_us", "search_us"}] for SQLite to build/bench-curve.json
+// and for PostgreSQL to build/bench-curve.pg.json, and the lines of issues to
+// build/bench-curve.svg.
 package main
 
 import (
@@ -33,10 +36,11 @@ import (
 	"github.com/signet-city/signet/internal/testkit"
 )
 
-// point is what an issue costs when so many licences are there.
+// point is what an issue and searches cost when so many licences are there.
 type point struct {
-	Records int64   `json:"records"`
-	CPU     float64 `json:"cpu_us"`
+	Records  int64              `json:"records"`
+	CPU      float64            `json:"cpu_us"`
+	Searches map[string]float64 `json:"search_us,omitempty"` // CPU microseconds of one of each kind
 }
 
 func main() {

@@ -39,6 +39,8 @@ type register struct {
 	listeners  *city.Listeners
 	postmaster int
 	holders    []string
+	numbers    []string // of the last batch's licences
+	served     []string // of holders, whose licences those are
 	records    int64
 	bytes      [2]int // of a sealed record and a sealed permit
 	random     *mathrand.Rand
@@ -109,10 +111,12 @@ func (r *register) issue(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		for _, res := range results {
+		r.numbers, r.served = r.numbers[:0], r.served[:0]
+		for i, res := range results {
 			if res.Err != nil {
 				return res.Err
 			}
+			r.numbers, r.served = append(r.numbers, res.License.Number), append(r.served, batch[i].Request.Holder.USCC)
 		}
 		n -= len(batch)
 		r.records += int64(len(batch))
@@ -145,9 +149,16 @@ func (r *register) point(ctx context.Context, n int64) (point, error) {
 		return point{}, err
 	}
 	after, err := cputime.Used(r.postmaster)
-	p := point{n, float64(int((after-before)*1e7/float64(issues))) / 10}
+	if err != nil {
+		return point{}, err
+	}
+	p := point{Records: n, CPU: float64(int((after-before)*1e7/float64(issues))) / 10}
 	fmt.Fprintf(os.Stderr, "curve: %s %d records: %.1f µs\n", r.engine, p.Records, p.CPU)
-	return p, err
+	if p.Searches, err = r.search(ctx); err != nil {
+		return point{}, err
+	}
+	p.tellSearches(r.engine)
+	return p, nil
 }
 
 // settle brings what PostgreSQL knows of its tables up to date, as its autovacuum would,
@@ -228,11 +239,13 @@ func (r *register) rows(place int64, n int) (rows, permits []any, events []audit
 		id, hash, signed := db.NewID(), bytesOf(32), bytesOf(16)
 		place := place + int64(i)
 		number := fmt.Sprintf("ZZ%02d0101%d%07d", place%100, 2026, place)
-		owner := fmt.Sprintf("agency-%d", r.random.IntN(100))
+		owner, status := fmt.Sprintf("agency-%d", r.random.IntN(100)), "issued"
 		if i%4 == 0 {
 			owner = agency
+		} else if i%75 == 1 { // one in a hundred, and none of the agency that is measured
+			status = "suspended"
 		}
-		rows = append(rows, id, number, "food-business", owner, "firm", fmt.Sprintf("91990101MB%07dX", r.random.IntN(strangers)), bytesOf(r.bytes[0]), "issued",
+		rows = append(rows, id, number, "food-business", owner, "firm", fmt.Sprintf("91990101MB%07dX", r.random.IntN(strangers)), bytesOf(r.bytes[0]), status,
 			place, owner+"-api", db.NewID(), hash, until, now, now)
 		permits = append(permits, id, key, now, bytesOf(r.bytes[1]))
 		events = append(events,
