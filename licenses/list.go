@@ -124,8 +124,8 @@ func (s *Service) holders(ctx context.Context, tx db.Tx, number string) (found [
 const lastID = "z"
 
 // query returns the ids of one licence more than f asks for, each arm of it
-// bounded and read from an index in order. The conditions of agency and type are
-// ranges of one value, and the order names them: a planner that sees constants
+// bounded and read from an index in order. Where there can be very many of a value, it
+// is the range of that one value, and the order names it: a planner that sees a constant
 // walks the primary key instead, in the hope of meeting a match soon.
 func (f Filter) query(types []string, holders []holder, now time.Time) (string, []any) {
 	q := &query{limit: f.Limit + 1, order: "DESC", from: ">=", beyond: "<", now: db.Micros(now)}
@@ -142,13 +142,11 @@ func (f Filter) query(types []string, holders []holder, now time.Time) (string, 
 			q.arm("holder_kind", append(append(f.rest(q), "holder = "+q.arg(h.ref)), q.oneValue("holder_kind", h.kind, after)...)...)
 		}
 	case f.Status == Revoked || f.Status == Suspended || f.Status == Replaced:
-		conditions := append(q.oneValue("agency", f.Agency, after), "status IN ('revoked', 'suspended')")
-		if f.Type != "" {
-			conditions = append(conditions, "type = "+q.arg(f.Type))
+		for _, t := range types {
+			q.arm("", append(f.status(q), "agency = "+q.arg(f.Agency), "type = "+q.arg(t), "status IN ('revoked', 'suspended')", "id "+q.beyond+" "+q.arg(after))...)
 		}
-		q.arm("agency", append(conditions, f.status(q)...)...)
 	case f.Status == Expired:
-		q.arm("agency", append(q.oneValue("agency", f.Agency, after), f.ofType(q, "status = 'expired'")...)...)
+		q.arm("", f.ofType(q, "agency = "+q.arg(f.Agency), "status = 'expired'", "id "+q.beyond+" "+q.arg(after))...)
 		q.arm(noIndex, f.ofType(q, "agency || '' = "+q.arg(f.Agency), due(q), "id || '' "+q.beyond+" "+q.arg(after))...)
 	default:
 		for _, t := range types {

@@ -307,8 +307,8 @@ func TestListUsesIndexes(t *testing.T) {
 			{"next page", licenses.Filter{Agency: "a1", After: "3"}, "licenses_by_agency"},
 			{"type", licenses.Filter{Agency: "a1", Type: "t1"}, "licenses_by_agency"},
 			{"issued", licenses.Filter{Agency: "a1", Status: licenses.Issued}, "licenses_by_agency"},
-			{"revoked", licenses.Filter{Agency: "a1", Status: licenses.Revoked}, "licenses_listed_by_agency"},
-			{"revoked of a type", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Revoked}, "licenses_listed_by_agency"},
+			{"revoked", licenses.Filter{Agency: "a1", Status: licenses.Revoked}, "licenses_listed_by_state"},
+			{"revoked of a type", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Revoked}, "licenses_listed_by_state"},
 			{"expired", licenses.Filter{Agency: "a1", Status: licenses.Expired}, "licenses_expired_by_agency"},
 			{"about to expire", licenses.Filter{Agency: "a1", Type: "t1", Status: licenses.Expired}, "licenses_due"},
 			{"due", licenses.Filter{}, "licenses_due"},
@@ -321,7 +321,7 @@ func TestListUsesIndexes(t *testing.T) {
 				types = types[:1]
 			}
 			// SQLite's planner goes by the limit alone, PostgreSQL's also by how many there
-			// are: in so small a table it would rather read all that are listed for a page of 20.
+			// are: of so few it would rather read all that are listed for a page of 20.
 			limits := map[string][]int{db.SQLite: {1, 20, 200}, db.PostgreSQL: {1}}[d.Engine()]
 			for i := range 2 * len(limits) {
 				f := tc.f
