@@ -3,13 +3,15 @@ package attachment
 import (
 	"bytes"
 	"errors"
+	"image/color"
 	"image/jpeg"
 	"image/png"
 	"io"
 )
 
 // MaxSize is how many bytes a file may have, and MaxMemory how many a picture may take
-// when it is decoded: 25 million pixels of four bytes.
+// when it is decoded: 25 million pixels of four bytes, or fewer of a picture with 16 bits
+// to a colour or a progressive JPEG, whose pixels take more.
 const (
 	MaxSize   = 5 << 20
 	MaxMemory = 100e6
@@ -83,7 +85,11 @@ func checkJPEG(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, ErrBroken
 	}
-	if err := affordable(c.Width, c.Height, 4); err != nil {
+	each, err := weighJPEG(kept)
+	if err != nil {
+		return nil, err
+	}
+	if err := affordable(c.Width, c.Height, each); err != nil {
 		return nil, err
 	}
 	_, err = jpeg.Decode(bytes.NewReader(kept))
@@ -91,7 +97,7 @@ func checkJPEG(b []byte) ([]byte, error) {
 }
 
 func checkPNG(b []byte) ([]byte, error) {
-	kept, depth, err := stripPNG(b)
+	kept, err := stripPNG(b)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +106,8 @@ func checkPNG(b []byte) ([]byte, error) {
 		return nil, ErrBroken
 	}
 	each := 4
-	if depth == 16 {
+	switch c.ColorModel { // and not the depth at its usual place: a chunk may stand before
+	case color.Gray16Model, color.RGBA64Model, color.NRGBA64Model:
 		each = 8
 	}
 	if err := affordable(c.Width, c.Height, each); err != nil {

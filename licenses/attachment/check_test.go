@@ -50,7 +50,7 @@ func pdf(objects ...string) []byte {
 func packed(text, typ string) string {
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)
-	_, _ = z.Write([]byte(text))
+	_, _ = z.Write([]byte(text + strings.Repeat(" ", 1000))) // what is short may be stored as it is
 	_ = z.Close()
 	return fmt.Sprintf("5 0 obj\n<< /Type %s /N 1 /First 4 /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream\nendobj", typ, b.Len(), b.String())
 }
@@ -83,6 +83,7 @@ func TestRefused(t *testing.T) {
 	good, photo := picture(t, attachment.PNG), picture(t, attachment.JPEG)
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)/2] ^= 1
+	empty := "\x78\x9c\x03\x00\x00\x00\x00\x01" // packed
 	for name, x := range map[string]struct {
 		body []byte
 		want error
@@ -126,6 +127,7 @@ func TestRefused(t *testing.T) {
 		"PDF with an escaped pack":   {pdf(packed("3 0 << /S /JavaScript >>", "/Obj#53tm")), attachment.ErrActive},
 		"PDF packed otherwise":       {pdf("5 0 obj << /Type /ObjStm /Filter /LZWDecode >>\nstream\nabc\nendstream endobj"), attachment.ErrBroken},
 		"PDF with a pack of no data": {pdf("5 0 obj << /Type /ObjStm >> endobj"), attachment.ErrBroken},
+		"PDF with a false pack":      {pdf(strings.Replace(packed("3 0 << /S /JavaScript >>", "/ObjStm"), "/N 1", "/X (>>\nstream\n"+empty+") /N 1", 1)), attachment.ErrBroken},
 		"PDF bomb":                   {pdf(packed(strings.Repeat(" ", 17<<20), "/ObjStm")), attachment.ErrBroken},
 	} {
 		if _, kept, err := attachment.Check(x.body); !errors.Is(err, x.want) {

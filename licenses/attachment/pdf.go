@@ -16,9 +16,11 @@ var (
 	pdfXref = regexp.MustCompile(`\A[\r\n \t]*(xref[\r\n \t]|[0-9]{1,10}[ \r\n\t]+[0-9]{1,5}[ \r\n\t]+obj)`)
 	// pdfEscape is a character of a name by its number, section 7.3.5.
 	pdfEscape = regexp.MustCompile(`#[0-9A-Fa-f]{2}`)
-	// pdfPacked is the type of a stream of objects, pdfData where its data begin.
+	// pdfPacked is the type of a stream of objects, pdfData the rest of its dictionary up
+	// to where its data begin. With a text or a comment in between, there would be two
+	// places where they could.
 	pdfPacked = regexp.MustCompile(`/ObjStm\b`)
-	pdfData   = regexp.MustCompile(`stream\r?\n`)
+	pdfData   = regexp.MustCompile(`\A[^()%]{0,900}?>>[\x00\t\n\f\r ]*stream\r?\n`)
 
 	pdfEncrypt = regexp.MustCompile(`/Encrypt\b`)
 	// pdfActive has no short names: in five megabytes of packed data three letters after
@@ -27,8 +29,10 @@ var (
 )
 
 const (
-	maxPacked = 16 << 20 // bytes of all streams of objects, unpacked
-	pdfEnd    = 1024     // from how far before the end its last lines are looked for
+	maxPacked  = 16 << 20 // bytes of all streams of objects, unpacked
+	maxStreams = 10_000   // of objects
+	maxDict    = 1024     // bytes between the type of such a stream and its data
+	pdfEnd     = 1024     // from how far before the end its last lines are looked for
 )
 
 // checkPDF looks at the frame of a file and for names that it must not have, in its
@@ -50,9 +54,12 @@ func checkPDF(b []byte) error {
 	if len(packed) != len(pdfPacked.FindAllIndex(names, -1)) { // nobody writes this name with escapes who does not hide it
 		return ErrActive
 	}
+	if len(packed) > maxStreams {
+		return ErrBroken
+	}
 	left := int64(maxPacked)
 	for _, x := range packed {
-		begin := pdfData.FindIndex(b[x[1]:])
+		begin := pdfData.FindIndex(b[x[1]:min(len(b), x[1]+maxDict)])
 		if begin == nil {
 			return ErrBroken
 		}

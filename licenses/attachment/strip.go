@@ -12,31 +12,29 @@ const pngMagic = "\x89PNG\r\n\x1a\n"
 // profiles (compressed, and of any size) and what is unknown are left out.
 var keptChunks = []string{"IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB", "sBIT", "pHYs"}
 
-// stripPNG returns the picture up to its end without other chunks, and its bit depth.
-func stripPNG(b []byte) (kept []byte, depth byte, err error) {
-	if len(b) < 33 {
-		return nil, 0, ErrBroken
-	}
-	kept, depth = append(kept, pngMagic...), b[24]
+// stripPNG returns the picture up to its end without other chunks.
+func stripPNG(b []byte) (kept []byte, err error) {
+	kept = append(kept, pngMagic...)
 	for rest := b[len(pngMagic):]; len(rest) >= 12; {
 		n := binary.BigEndian.Uint32(rest)
 		if int64(n) > int64(len(rest)-12) {
-			return nil, 0, ErrBroken
+			return nil, ErrBroken
 		}
 		chunk, name := rest[:12+n], string(rest[4:8])
 		if slices.Contains(keptChunks, name) {
 			kept = append(kept, chunk...)
 		}
 		if name == "IEND" {
-			return kept, depth, nil
+			return kept, nil
 		}
 		rest = rest[12+n:]
 	}
-	return nil, 0, ErrBroken
+	return nil, ErrBroken
 }
 
 // The markers of a JPEG, ITU-T T.81 table B.1.
 const (
+	markSOF2 = 0xc2 // of a progressive picture
 	markSOI  = 0xd8
 	markEOI  = 0xd9
 	markSOS  = 0xda

@@ -29,7 +29,8 @@ var wrongFiles = map[error]web.Text{
 	attachment.ErrLarge:  {ZH: "文件不得超过 5 MB", EN: "The file must have at most 5 MB"},
 	attachment.ErrKind:   {ZH: "只接受 PDF、JPEG 或 PNG 文件", EN: "Only PDF, JPEG and PNG files are taken"},
 	attachment.ErrBroken: {ZH: "文件已损坏或不完整，请重新扫描或拍照", EN: "The file is damaged or not complete: scan or photograph it again"},
-	attachment.ErrPixels: {ZH: "图片不得超过 2500 万像素，请缩小后重试", EN: "The picture must have at most 25 million pixels: make it smaller"},
+	attachment.ErrPixels: {ZH: "图片不得超过 2500 万像素（渐进式 JPEG 和 16 位图片更少），请缩小后重试",
+		EN: "The picture must have at most 25 million pixels, fewer if it is a progressive JPEG or has 16 bits to a colour: make it smaller"},
 	attachment.ErrActive: {ZH: "不接受带脚本或内嵌文件的 PDF，请另存为普通 PDF", EN: "PDFs that run scripts or carry files are not taken: save it as a plain PDF"},
 
 	attachment.ErrEncrypted: {ZH: "不接受加密的 PDF，请去除密码后重试", EN: "Encrypted PDFs are not taken: save it without a password"},
