@@ -80,6 +80,7 @@ func TestCostly(t *testing.T) {
 	}{
 		"scans":      {scans(600, 3000), attachment.ErrBroken},
 		"types":      {pdf(strings.Repeat("/ObjStm ", 600_000), packed("1 0 << >>", "/ObjStm")), attachment.ErrBroken},
+		"streams":    {pdf(strings.Repeat("/ObjStm>>stream\n\x78\x9c\x03\x00\x00\x00\x00\x01\n", 100_000)), attachment.ErrBroken},
 		"far stream": {pdf(strings.Repeat("/ObjStm ", 500)+strings.Repeat("a", 4<<20), packed("1 0 << >>", "/ObjStm")), attachment.ErrBroken},
 		"held":       {scans(450, 1), attachment.ErrPixels},
 		"deep":       {bytes.Join([][]byte{deep.Bytes()[:head], chunk("tEXt", "Comment\x00x"), deep.Bytes()[head:]}, nil), attachment.ErrPixels},
