@@ -25,6 +25,7 @@ type applyPage struct {
 	desk
 	Type    web.Text
 	Form    web.Form
+	Twice   bool   // it takes two reviews
 	Earlier string // address of what the same form became before
 	Kept    *kept  // nil unless it is a draft
 }
@@ -98,7 +99,7 @@ func (c *clerk) around(page web.Form, able []agency, key string) web.Form {
 
 func (s *Service) drawForm(w http.ResponseWriter, r *http.Request, c *clerk, f *form.Form, data applyPage) error {
 	t := web.Text(f.Type.Names)
-	data.desk, data.Type = c.desk(), t
+	data.desk, data.Type, data.Twice = c.desk(), t, len(f.Type.Reviews()) > 1
 	page := web.Page{Template: "apply", Title: web.Text{ZH: "申请" + t.ZH, EN: "Apply: " + t.EN}, Data: &data, Wrong: data.Form.Wrong()}
 	switch {
 	case data.Kept != nil: // it was done: what is wrong did not hinder it

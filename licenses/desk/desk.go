@@ -182,9 +182,17 @@ func (s *Service) clerk(w http.ResponseWriter, r *http.Request, id *web.Identity
 	return c, nil
 }
 
+// place returns where an agency stands among the clerk's, -1 for one of others.
+func (c *clerk) place(id string) int {
+	return slices.IndexFunc(c.agencies, func(a agency) bool { return a.ID == id })
+}
+
+// worksAt reports whether an agency is one of the clerk's.
+func (c *clerk) worksAt(id string) bool { return c.place(id) >= 0 }
+
 // choose makes c act for an agency and reports whether it is one of theirs.
 func (c *clerk) choose(id string) bool {
-	i := slices.IndexFunc(c.agencies, func(a agency) bool { return a.ID == id })
+	i := c.place(id)
 	if i >= 0 {
 		c.agency = c.agencies[i]
 	}

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -143,7 +142,7 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 		return nil, err
 	}
 	from, err := s.find(ctx, "license = $1 AND license <> ''", l.ID)
-	if err == nil && len(from) == 1 && from[0].Agency == l.Agency {
+	if err == nil && len(from) == 1 && c.worksAt(from[0].Agency) { // a successor's clerks do not see it
 		data.Application = c.at("/desk/applications/" + from[0].ID)
 	}
 	return data, err
@@ -178,13 +177,12 @@ const historyMost = 100
 func (s *Service) history(ctx context.Context, id string) ([]past, error) {
 	var events []audit.Record
 	err := s.db.Read(ctx, func(tx db.Tx) (err error) {
-		events, err = audit.Find(ctx, tx, audit.EventFilter{Object: "license:" + id, Limit: historyMost})
+		events, err = audit.Find(ctx, tx, audit.EventFilter{Object: "license:" + id, Newest: true, Limit: historyMost})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.Reverse(events)
 	people := s.names()
 	var list []past
 	for _, e := range events {
@@ -262,7 +260,7 @@ func (s *Service) refuse(w http.ResponseWriter, r *http.Request, c *clerk, l *li
 	if status == http.StatusConflict || data.Form == nil || says == textStale {
 		data.Notice = &says
 	} else {
-		data.Form.Field(inReason).Value = r.PostForm.Get(inReason)
+		data.Form.Field(inReason).Value = mapVisible(reasonOf(r))
 		data.Form.Blame(inReason, says)
 	}
 	return s.drawLicense(w, r, data, status)

@@ -1,0 +1,84 @@
+package desk_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/signet-city/signet/internal/audit"
+	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/testkit"
+)
+
+// TestHiddenInReason: what cannot be seen in a reason is gone from the form that comes
+// back, so that sending it again does it.
+func TestHiddenInReason(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		path := c.issue()
+		form := url.Values{"suspend": {"1"}, "key": {c.key("wan", path)}, "reason": {"违规\u202e整改"}}
+		a := c.post("wan", path, form)
+		a.is(t, http.StatusBadRequest)
+		a.has(t, "不可见字符", "违规整改")
+		if strings.Contains(a.body, "\u202e") {
+			t.Error("the form comes back with what is wrong and cannot be seen")
+		}
+	})
+}
+
+// TestSuccessorsPage leads nowhere that the successor's clerks cannot go: what was applied
+// for stays with the agency that was asked.
+func TestSuccessorsPage(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		path := c.issue()
+		c.get("wan", path).has(t, "窗口申请")
+		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "donghu-amr", Successor: "xishan-amr"}))
+		c.get("chen", path).is(t, http.StatusOK)
+		for _, m := range hrefs.FindAllStringSubmatch(c.get("chen", path).body, -1) {
+			if strings.HasPrefix(m[1], "/desk/") && c.get("chen", m[1]).status != http.StatusOK {
+				t.Errorf("the page leads to %s, which is refused", m[1])
+			}
+		}
+	})
+}
+
+// TestLongHistory shows the newest of what was done to a licence.
+func TestLongHistory(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		path := c.issue()
+		must(t, d.Update(t.Context(), func(tx db.Tx) error {
+			for range 120 {
+				_, err := audit.Append(t.Context(), tx, audit.Event{Kind: "license.act.resume", Actor: "person:" + c.ids["wan"],
+					Object: "license:" + last(path), Data: map[string]any{"reason": "old"}})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		c.post("wan", path, url.Values{"suspend": {"1"}, "key": {c.key("wan", path)}, "reason": {"最近这一次"}}).to(t, path)
+		page := c.get("jing", path).text
+		_, history, _ := strings.Cut(page, "办理记录")
+		if newest, old := strings.Index(history, "最近这一次"), strings.Index(history, "old"); newest < 0 || newest > old {
+			t.Errorf("the newest act stands at %d, an old one at %d", newest, old)
+		}
+	})
+}
+
+// TestFormSaysWhoReviews says of a type with two reviews that there are two.
+func TestFormSaysWhoReviews(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		c.get("mu", foodForm).has(t, "复核通过即签发证照")
+		c.review("[clerk, clerk]")
+		page := c.get("mu", foodForm)
+		page.has(t, "第三名工作人员复审")
+		if strings.Contains(page.text, "复核通过即签发证照") {
+			t.Error("the page says that one review is all")
+		}
+	})
+}
