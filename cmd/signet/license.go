@@ -29,6 +29,7 @@ func newLicense(e *env) *cobra.Command {
 	c := group("license", "Issue an agency's licences and change their status",
 		newLicenseIssue(e, f),
 		newLicenseImport(e, f),
+		newLicenseFound(e, f),
 		newLicenseShow(e, f),
 		newLicenseList(e, f),
 		newLicenseQR(e, f),

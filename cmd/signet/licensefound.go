@@ -1,0 +1,79 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+const pathFoundings = "/licenses/v1/foundings"
+
+// foundingView is a founding as the API shows it.
+type foundingView struct {
+	ID      string       `json:"id"`
+	Status  string       `json:"status"`
+	Agency  string       `json:"agency"`
+	Name    string       `json:"name"`
+	USCC    string       `json:"uscc"`
+	Order   string       `json:"certificate_order"`
+	License *licenseView `json:"license"`
+	Created time.Time    `json:"created"`
+	Decided time.Time    `json:"decided"`
+}
+
+// newLicenseFound returns the command license found. All that it sends comes from a
+// file, as in newRegistry: it names the legal representative by number.
+func newLicenseFound(e *env, f *apiFlags) *cobra.Command {
+	var key string
+	c := &cobra.Command{
+		Use:   "found FILE",
+		Short: "Found a firm from a request in JSON; - is standard input",
+		Long: `Found a firm from a request in JSON; - is standard input.
+
+The firm gets a new code, its business licence, an order for its sign-in certificate, and
+its legal representative may act for it: all of that at one moment, or nothing. The
+register fills in who represents the firm and on what day it was established: they are no
+part of "data". Whoever acts for the firm brings the request for its certificate at
+/firm, within 90 days.`,
+		Example: `  signet license found request.json
+
+where request.json holds
+  {"name": "江城湖畔小馆餐饮有限公司", "representative": "…", "data":
+    {"kind": "有限责任公司（自然人独资）", "capital_10k": 50, "currency": "人民币",
+     "address": "江城市东湖区湖滨路18号", "industry": "住宿和餐饮业", "scope": "餐饮服务"}}
+
+with the resident number of the legal representative, who stands in the register`,
+		Args: cobra.ExactArgs(1),
+	}
+	c.Flags().StringVar(&key, "idempotency-key", "", "`KEY` that an earlier run of this command told you")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		body, err := e.readJSON(args[0])
+		if err != nil {
+			return err
+		}
+		a, err := f.connect(e, scopeLicenses)
+		if err != nil {
+			return err
+		}
+		b, err := a.keyed(c.Context(), request{method: "POST", path: pathFoundings, body: body, key: key})
+		if err != nil {
+			return err
+		}
+		return showFounding(e, answer{b, f.json})
+	}
+	return c
+}
+
+// showFounding prints what was founded.
+func showFounding(e *env, a answer) error {
+	var v foundingView
+	return e.show(a, &v, func(w io.Writer) {
+		list(w, "founding", v.ID, "status", v.Status, "agency", v.Agency, "name", v.Name, "uscc", v.USCC, "certificate_order", v.Order,
+			"created", stamp(v.Created), "decided", stamp(v.Decided))
+		if l := v.License; l != nil {
+			list(w, "license", l.ID, "license.number", l.Number, "license.status", l.Status, "not_before", stamp(l.NotBefore), "not_after", stamp(l.NotAfter),
+				"permit", l.Permit)
+		}
+	})
+}
