@@ -88,26 +88,30 @@ func (c *CA) FindOrder(ctx context.Context, id string) (o Order, err error) {
 
 // OrdersOf returns the newest hundred orders of a firm, the newest first.
 func (c *CA) OrdersOf(ctx context.Context, firm string) (list []Order, err error) {
-	err = c.db.Read(ctx, func(tx db.Tx) error {
-		list = nil
-		rows, err := tx.QueryContext(ctx, `SELECT `+orderColumns+` FROM ca_orders WHERE firm = $1 ORDER BY id DESC LIMIT $2`, firm, maxOrders)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			o, err := scanOrder(rows.Scan)
-			if err != nil {
-				return err
-			}
-			list = append(list, o)
-		}
-		return rows.Err()
+	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
+		list, err = listOrders(ctx, tx, `firm = $1 ORDER BY id DESC LIMIT $2`, firm, maxOrders)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
 	return list, nil
+}
+
+func listOrders(ctx context.Context, tx db.Tx, where string, args ...any) (list []Order, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT `+orderColumns+` FROM ca_orders WHERE `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		o, err := scanOrder(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, o)
+	}
+	return list, rows.Err()
 }
 
 // Redeem brings the certificate request for an order and returns what became of it:

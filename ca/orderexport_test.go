@@ -29,3 +29,6 @@ func (c *CA) RedeemOnly(ctx context.Context, id, actor string, csr []byte) error
 		return err
 	})
 }
+
+// AuditRows is how many rows a check reads at once.
+const AuditRows = auditRows

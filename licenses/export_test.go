@@ -67,3 +67,6 @@ func (s *Service) BeginReplacement(ctx context.Context, caller web.Caller, id st
 	_, err = s.intend(ctx, caller, d, old, r)
 	return err
 }
+
+// CheckRows is how many foundings a check reads at once.
+const CheckRows = checkRows

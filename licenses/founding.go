@@ -155,7 +155,7 @@ func (s *Service) draftFounding(ctx context.Context, f *Founding, a registry.Age
 			return nil, err
 		}
 	}
-	d := &draft{req: Request{Type: FirmType, Holder: Holder{USCC: code}, Data: data}, key: "founding-" + f.ID}
+	d := &draft{req: Request{Type: FirmType, Holder: Holder{USCC: code}, Data: data}, key: foundingKey(f.ID)}
 	refused := s.check(d, a, now)
 	if refused != nil && Problems(refused) == nil {
 		return nil, refused

@@ -26,6 +26,9 @@ const codeTries = 8
 // program has an id like it, and each key is a founding's id.
 const foundingClient = "founding:"
 
+// foundingKey is under which key that client asks for a founding's licence.
+func foundingKey(id string) string { return "founding-" + id }
+
 // Found founds a firm at the word of an agency's own system, once for each key of the
 // client. It fails with kind Invalid for a request that has problems, all of them named
 // (see Problems), Denied for an agency without authority, Conflict for a key that was

@@ -100,34 +100,47 @@ func (s *Service) findFoundings(ctx context.Context, where string, args ...any) 
 }
 
 func (s *Service) scanFounding(ctx context.Context, rows *sql.Rows) (*Founding, error) {
-	var f Founding
-	var body, note []byte
-	var created, decided int64
-	err := rows.Scan(&f.ID, &f.Agency, &f.Person, &f.Submitter, &f.client, &f.key, &f.hash, &body, &f.State, &f.Decider, &note, &f.Firm, &f.LicenseID, &f.Order, &created, &decided)
+	f, body, note, err := readFounding(rows)
 	if err != nil {
 		return nil, err
+	}
+	return f, s.openFounding(ctx, f, body, note)
+}
+
+// readFounding reads a row of foundingColumns. What is sealed of it stays so.
+func readFounding(rows *sql.Rows) (f *Founding, body, note []byte, err error) {
+	f = &Founding{}
+	var created, decided int64
+	err = rows.Scan(&f.ID, &f.Agency, &f.Person, &f.Submitter, &f.client, &f.key, &f.hash, &body, &f.State, &f.Decider, &note, &f.Firm, &f.LicenseID, &f.Order, &created, &decided)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	f.Created = db.Time(created)
 	if decided != 0 {
 		f.Decided = db.Time(decided)
 	}
+	return f, body, note, nil
+}
+
+// openFounding adds to f what is sealed of it.
+func (s *Service) openFounding(ctx context.Context, f *Founding, body, note []byte) error {
 	plain, err := s.ring.Open(ctx, body, foundingAAD(f.ID))
 	if err != nil {
-		return nil, fmt.Errorf("open founding %s: %w", f.ID, err)
+		return fmt.Errorf("open founding %s: %w", f.ID, err)
 	}
 	var b foundingBody
 	if json.Unmarshal(plain, &b) != nil { // its error could quote the data
-		return nil, errors.New("decode founding " + f.ID)
+		return errors.New("decode founding " + f.ID)
 	}
 	f.Name, f.Data = b.Name, b.Data
 	if len(note) > 0 {
 		reason, err := s.ring.Open(ctx, note, foundingNoteAAD(f.ID))
 		if err != nil {
-			return nil, fmt.Errorf("open note of founding %s: %w", f.ID, err)
+			return fmt.Errorf("open note of founding %s: %w", f.ID, err)
 		}
 		f.Reason = string(reason)
 	}
-	return &f, nil
+	return nil
 }
 
 // oneFounding returns the founding for which where holds, ErrNoFounding for none.

@@ -25,8 +25,9 @@ type Counts struct {
 }
 
 // Fsck recomputes the audit log, re-lints every certificate, compares every
-// licence with its record and permit, and finds every act of the ledger. It changes
-// nothing. Each problem goes to report as it is found.
+// licence with its record and permit, and every new firm with what was made with it,
+// and finds every act of the ledger. It changes nothing. Each problem goes to
+// report as it is found.
 //
 // A directory in which no city was finished holds nothing to check: every count
 // is 0, and any line of the ledger is a problem.
@@ -59,6 +60,9 @@ func Fsck(ctx context.Context, o Options, ledger []Entry, report func(what, prob
 	if err != nil {
 		return n, err
 	}
+	if err = c.checkFirms(ctx, problem); err != nil {
+		return n, err
+	}
 	_, wrong, err := approval.Verify(ctx, c.DB, c.Issuer)
 	if err != nil {
 		return n, err
@@ -72,6 +76,15 @@ func Fsck(ctx context.Context, o Options, ledger []Entry, report func(what, prob
 		}
 	}
 	return n, nil
+}
+
+// checkFirms looks at every founding of a firm and every order for a firm's certificate.
+func (c *City) checkFirms(ctx context.Context, problem func(what, text string)) error {
+	if _, err := c.Licenses.CheckFoundings(ctx, c.CA.OrderedTx, problem); err != nil {
+		return err
+	}
+	_, err := c.CA.CheckOrders(ctx, func(id, text string) { problem("certificate-order:"+id, text) })
+	return err
 }
 
 // unfinished reports whether err comes of no city having been finished where w

@@ -17,7 +17,8 @@ func newFsck(e *env) *cobra.Command {
 		Use:   "fsck",
 		Short: "Recompute the log, re-lint every certificate, re-check every licence",
 		Long: `Recompute the audit log, lint every certificate again, compare every licence with
-its record and its permit, and find every act of a ledger that was kept outside.
+its record and its permit, every new firm with its licence, its delegation and the
+order for its certificate, and find every act of a ledger that was kept outside.
 Nothing is changed. Each problem is a line; the last line is
 
   fsck: events=N certificates=N licenses=N problems=N
