@@ -84,36 +84,11 @@ func TestKeyUseEndsEarly(t *testing.T) {
 	for query, wants := range map[string][]string{
 		ca.KeyUseQuery: append([]string{"ca_certificates_key_revoked (key_hash=? AND reason=?)"}, ranges...), ca.IssuedQuery: ranges,
 	} {
-		plan := keyUsePlan(t, d, query)
+		plan := testkit.Plan(t, d, query)
 		for _, want := range wants {
 			if !strings.Contains(plan, want) {
 				t.Errorf("plan:\n%swant %s", plan, want)
 			}
 		}
 	}
-}
-
-// keyUsePlan returns how SQLite runs a query of seven arguments.
-func keyUsePlan(t *testing.T, d *db.DB, query string) (plan string) {
-	t.Helper()
-	err := d.Read(t.Context(), func(tx db.Tx) error {
-		rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, 7)...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-				return err
-			}
-			plan += step + "\n"
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return plan
 }

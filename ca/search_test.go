@@ -299,7 +299,7 @@ func TestSearchLooksAtNoTable(t *testing.T) {
 			c.exec(t, `ANALYZE ca_name_parts`)
 		}
 		for name, q := range ca.SearchQueries(t, now) {
-			if plan := c.plan(t, q.Text, q.Args); !strings.Contains(plan, q.Index[d.Engine()]) || strings.Contains(strings.ReplaceAll(plan, "SCAN ca_certificates USING INDEX ca_certificates_intent", ""), "SCAN ca_") || strings.Contains(plan, "Seq Scan") {
+			if plan := testkit.Plan(t, d, q.Text, q.Args...); !strings.Contains(plan, q.Index[d.Engine()]) || strings.Contains(strings.ReplaceAll(plan, "SCAN ca_certificates USING INDEX ca_certificates_intent", ""), "SCAN ca_") || strings.Contains(plan, "Seq Scan") {
 				t.Errorf("%s, which needs %s: %s", name, q.Index[d.Engine()], plan)
 			}
 		}
@@ -333,41 +333,6 @@ func TestSearchLooksAtNoTable(t *testing.T) {
 			t.Errorf("%d revoked by name, want 200", len(got))
 		}
 	})
-}
-
-// plan returns how the engine would run a query.
-func (c *city) plan(t testing.TB, query string, args []any) (plan string) {
-	t.Helper()
-	word := "EXPLAIN QUERY PLAN "
-	if c.db.Engine() == db.PostgreSQL {
-		word = "EXPLAIN "
-	}
-	err := c.db.Read(t.Context(), func(tx db.Tx) error {
-		rows, err := tx.QueryContext(t.Context(), word+query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		columns, err := rows.Columns()
-		if err != nil {
-			return err
-		}
-		for rows.Next() {
-			values := make([]any, len(columns))
-			for i := range values {
-				values[i] = new(any)
-			}
-			if err := rows.Scan(values...); err != nil {
-				return err
-			}
-			plan += fmt.Sprintln(*values[len(values)-1].(*any))
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return plan
 }
 
 func TestSearchOverHTTP(t *testing.T) {

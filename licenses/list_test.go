@@ -333,7 +333,7 @@ func TestListUsesIndexes(t *testing.T) {
 				case "due":
 					query, args = licenses.DueQuery, []any{int64(1000), 256}
 				}
-				plan := explain(t, d, query, args)
+				plan := testkit.Plan(t, d, query, args...)
 				number := strings.Contains(plan, "licenses_number_key") || strings.Contains(plan, "(number=?)")
 				if !(tc.want == "number" && number) && !strings.Contains(plan, tc.want) ||
 					strings.Contains(plan, "Seq Scan on licenses") || strings.Contains(plan, "SCAN licenses\n") || byID.MatchString(plan) {
@@ -375,33 +375,6 @@ func fill(t *testing.T, d *db.DB) {
 		_, err := tx.ExecContext(t.Context(), "ANALYZE")
 		return err
 	}))
-}
-
-func explain(t *testing.T, d *db.DB, query string, args []any) (plan string) {
-	t.Helper()
-	word, columns := "EXPLAIN ", 1
-	if d.Engine() == db.SQLite {
-		word, columns = "EXPLAIN QUERY PLAN ", 4
-	}
-	must(t, d.Read(t.Context(), func(tx db.Tx) error {
-		rows, err := tx.QueryContext(t.Context(), word+query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			line := make([]any, columns)
-			for i := range line {
-				line[i] = new(any)
-			}
-			if err := rows.Scan(line...); err != nil {
-				return err
-			}
-			plan += fmt.Sprintln(*line[columns-1].(*any))
-		}
-		return rows.Err()
-	}))
-	return plan
 }
 
 // TestListOverHTTP pages and filters as agencies' systems do.

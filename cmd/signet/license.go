@@ -90,16 +90,21 @@ func plain(v jsontext.Value) string {
 
 // newLicenseIssue returns the command license issue.
 func newLicenseIssue(e *env, f *apiFlags) *cobra.Command {
-	var key string
-	c := &cobra.Command{
+	return f.postsFile(e, pathLicenses, showLicense, &cobra.Command{
 		Use:   "issue FILE",
 		Short: "Issue one licence from a request in JSON; - is standard input",
 		Example: `  signet license issue request.json
 
 where request.json holds
   {"type": "food-business", "holder": {"uscc": "…"}, "data": {…}, "not_before": "2027-01-01", "not_after": "2031-12-31"}`,
-		Args: cobra.ExactArgs(1),
-	}
+	})
+}
+
+// postsFile has a command send a request from a file to the licences' API, under an
+// idempotency key, and show the answer.
+func (f *apiFlags) postsFile(e *env, path string, show func(*env, answer) error, c *cobra.Command) *cobra.Command {
+	var key string
+	c.Args = cobra.ExactArgs(1)
 	c.Flags().StringVar(&key, "idempotency-key", "", "`KEY` that an earlier run of this command told you")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		body, err := e.readJSON(args[0])
@@ -110,11 +115,11 @@ where request.json holds
 		if err != nil {
 			return err
 		}
-		b, err := a.keyed(c.Context(), request{method: "POST", path: pathLicenses, body: body, key: key})
+		b, err := a.keyed(c.Context(), request{method: "POST", path: path, body: body, key: key})
 		if err != nil {
 			return err
 		}
-		return showLicense(e, answer{b, f.json})
+		return show(e, answer{b, f.json})
 	}
 	return c
 }

@@ -25,8 +25,7 @@ type foundingView struct {
 // newLicenseFound returns the command license found. All that it sends comes from a
 // file, as in newRegistry: it names the legal representative by number.
 func newLicenseFound(e *env, f *apiFlags) *cobra.Command {
-	var key string
-	c := &cobra.Command{
+	return f.postsFile(e, pathFoundings, showFounding, &cobra.Command{
 		Use:   "found FILE",
 		Short: "Found a firm from a request in JSON; - is standard input",
 		Long: `Found a firm from a request in JSON; - is standard input.
@@ -44,25 +43,7 @@ where request.json holds
      "address": "江城市东湖区湖滨路18号", "industry": "住宿和餐饮业", "scope": "餐饮服务"}}
 
 with the resident number of the legal representative, who stands in the register`,
-		Args: cobra.ExactArgs(1),
-	}
-	c.Flags().StringVar(&key, "idempotency-key", "", "`KEY` that an earlier run of this command told you")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		body, err := e.readJSON(args[0])
-		if err != nil {
-			return err
-		}
-		a, err := f.connect(e, scopeLicenses)
-		if err != nil {
-			return err
-		}
-		b, err := a.keyed(c.Context(), request{method: "POST", path: pathFoundings, body: body, key: key})
-		if err != nil {
-			return err
-		}
-		return showFounding(e, answer{b, f.json})
-	}
-	return c
+	})
 }
 
 // showFounding prints what was founded.

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/signet-city/signet/internal/audit"
-	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/testkit"
 )
 
@@ -23,26 +22,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"both":      {audit.FindQuery(audit.EventFilter{Object: "a", Kind: "b"}), "USING INDEX audit_events_by_object (object=?)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			plan := ""
-			err := d.Read(t.Context(), func(tx db.Tx) error {
-				rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+c.query, make([]any, strings.Count(c.query, "$"))...)
-				if err != nil {
-					return err
-				}
-				defer rows.Close()
-				for rows.Next() {
-					var id, parent, unused int
-					var step string
-					if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-						return err
-					}
-					plan += step + "\n"
-				}
-				return rows.Err()
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			plan := testkit.Plan(t, d, c.query)
 			if !strings.Contains(plan, c.want) {
 				t.Errorf("plan:\n%swant %s", plan, c.want)
 			}

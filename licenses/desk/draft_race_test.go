@@ -292,26 +292,10 @@ func TestDraftQueriesUseIndexes(t *testing.T) {
 		desk.OldDraftsQuery:  "USING INDEX license_drafts_changed (changed_at<?)",
 		desk.SentDraftsQuery: "((person,id)>(?,?))",
 	} {
-		must(t, d.Read(t.Context(), func(tx db.Tx) error {
-			rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "$"))...)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			plan := ""
-			for rows.Next() {
-				var id, parent, unused int
-				var step string
-				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-					return err
-				}
-				plan += step + "\n"
-			}
-			if !strings.Contains(plan, want) || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "(submitter=? AND request_key=?)") {
-				t.Errorf("plan\n%swant %s", plan, want)
-			}
-			return rows.Err()
-		}))
+		plan := testkit.Plan(t, d, query)
+		if !strings.Contains(plan, want) || strings.Contains(plan, "TEMP B-TREE") || !strings.Contains(plan, "(submitter=? AND request_key=?)") {
+			t.Errorf("plan\n%swant %s", plan, want)
+		}
 	}
 }
 

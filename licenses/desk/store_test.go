@@ -64,26 +64,9 @@ func TestQueriesUseIndexes(t *testing.T) {
 		"origin": {"SELECT id FROM license_applications WHERE license = $1 AND license <> ''",
 			"USING INDEX license_applications_license (license=?)"},
 	} {
-		must(t, d.Read(t.Context(), func(tx db.Tx) error {
-			rows, err := tx.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+c.query, make([]any, strings.Count(c.query, "$"))...)
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			plan := ""
-			for rows.Next() {
-				var id, parent, unused int
-				var step string
-				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-					return err
-				}
-				plan += step + "\n"
-			}
-			if !strings.Contains(plan, c.want) || strings.Contains(plan, "TEMP B-TREE") {
-				t.Errorf("%s: plan\n%swant %s", name, plan, c.want)
-			}
-			return rows.Err()
-		}))
+		if plan := testkit.Plan(t, d, c.query); !strings.Contains(plan, c.want) || strings.Contains(plan, "TEMP B-TREE") {
+			t.Errorf("%s: plan\n%swant %s", name, plan, c.want)
+		}
 	}
 }
 

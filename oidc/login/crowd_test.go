@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/oidc/login"
 )
 
@@ -36,7 +37,7 @@ func TestCrowd(t *testing.T) {
 			"sweep idle":          {login.SweepQueries()["idle"], "login_sessions_idle", []any{int64(1), login.SweepStep}},
 		} {
 			t.Run(name, func(t *testing.T) {
-				plan, index := c.plan(t, k.query, k.args...), k.index
+				plan, index := testkit.Plan(t, c.db, k.query, k.args...), k.index
 				if c.db.Engine() == "sqlite" { // which names the indexes of constraints by number
 					index = map[string]string{"login_sessions_pkey": "sqlite_autoindex_login_sessions_1", "login_sessions_hash_key": "sqlite_autoindex_login_sessions_2"}[index]
 					if index == "" {
@@ -75,34 +76,4 @@ func (c *city) crowd(t testing.TB, p *person) {
 	if c.db.Engine() != "sqlite" {
 		c.exec(t, `ANALYZE login_sessions`)
 	}
-}
-
-// plan returns how the engine would run a query.
-func (c *city) plan(t testing.TB, query string, args ...any) (plan string) {
-	t.Helper()
-	explain := "EXPLAIN "
-	if c.db.Engine() == "sqlite" {
-		explain = "EXPLAIN QUERY PLAN "
-	}
-	check(t, c.db.Read(t.Context(), func(tx db.Tx) error {
-		plan = ""
-		rows, err := tx.QueryContext(t.Context(), explain+query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var id, parent, unused int
-			step, into := "", []any{}
-			if c.db.Engine() == "sqlite" {
-				into = append(into, &id, &parent, &unused)
-			}
-			if err := rows.Scan(append(into, &step)...); err != nil {
-				return err
-			}
-			plan += step + "\n"
-		}
-		return rows.Err()
-	}))
-	return plan
 }
