@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
@@ -116,6 +117,9 @@ func (s *Service) getClaim(w http.ResponseWriter, r *http.Request, h holder, by 
 }
 
 func (s *Service) postClaim(w http.ResponseWriter, r *http.Request, h holder, by licenses.Applicant) error {
+	if !h.isOf(r.PostForm) {
+		return errSwitched
+	}
 	f, err := s.claimForm(h.kind, r.PathValue("type"))
 	if err != nil {
 		return err
@@ -221,6 +225,7 @@ func (s *Service) postSent(w http.ResponseWriter, r *http.Request, h holder, by 
 		if fault.KindOf(err) == fault.Invalid {
 			a, found := s.o.Applications.Applied(r.Context(), by, id)
 			if again := answerForm(a, db.NewID()); found == nil && again != nil && again.BlameFault(err) {
+				again.Field(inMessage).Value = strings.Map(form.Visible, strings.Join(strings.Fields(text), " "))
 				return s.drawSent(w, r, h, a, again, nil)
 			}
 		}

@@ -1,11 +1,15 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 	"github.com/signet-city/signet/licenses"
@@ -13,6 +17,22 @@ import (
 )
 
 const inMessage = "message"
+
+// inFor is the input that says for whom a form was drawn: a session may come to act for
+// another firm, in another window, before the form is sent in. No property of a type's
+// schema may have its name.
+const inFor = "wallet-for"
+
+var errSwitched = web.Refuse(fault.Conflict, web.Text{ZH: "打开此表单后，您已切换办理对象，申请没有提交。请在“我的证照”切换后重新填写。",
+	EN: "You have come to act for somebody else since you opened this form, and it was not sent in. Switch on “My permits” and fill it in again."})
+
+// shown is what a form that was drawn for the holder says.
+func (h holder) shown() string { return cmp.Or(h.Firm, self) }
+
+// isOf reports whether a form was drawn for the holder, or does not say.
+func (h holder) isOf(values url.Values) bool {
+	return !values.Has(inFor) || slices.Equal(values[inFor], []string{h.shown()})
+}
 
 // offer is a type that can be applied for.
 type offer struct {
@@ -75,7 +95,7 @@ var standing = map[string]struct {
 	"issued":    {"good", web.Text{ZH: "已签发", EN: "Issued"}, web.Text{ZH: "证照已签发，可在“我的证照”查看和出示。", EN: "The permit is issued: see and show it on “My permits”."}},
 	"rejected":  {"bad", web.Text{ZH: "已退回", EN: "Rejected"}, web.Text{ZH: "更正后可以重新申请。", EN: "Once the matter is put right, you can apply again."}},
 	"failed":    {"bad", web.Text{ZH: "未能签发", EN: "Not issued"}, web.Text{ZH: "更正后可以重新申请。", EN: "Once the matter is put right, you can apply again."}},
-	"withdrawn": {"", web.Text{ZH: "已撤回", EN: "Withdrawn"}, web.Text{ZH: "您已撤回此申请。", EN: "You have withdrawn it."}},
+	"withdrawn": {"", web.Text{ZH: "已撤回", EN: "Withdrawn"}, web.Text{ZH: "此申请已撤回。", EN: "It has been withdrawn."}},
 }
 
 // sent gathers what a page says of an application. A step of the agency's own is
@@ -169,6 +189,7 @@ func claimPage(h holder, f *form.Form, page web.Form) web.Page {
 	name := web.Text(f.Type.Names)
 	p := web.Page{Template: "claim", Title: web.Text{ZH: "申请" + name.ZH, EN: "Apply: " + name.EN}, Wrong: page.Wrong()}
 	offices := 0
+	page.Fields = append(page.Fields, web.Field{Name: inFor, Type: "hidden", Value: h.shown()})
 	if agency := page.Field(form.InAgency); agency != nil {
 		offices = len(agency.Options)
 	}

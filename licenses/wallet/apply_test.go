@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -70,6 +72,9 @@ func (f *counter) Answer(_ context.Context, by licenses.Applicant, id, key, text
 	f.by = by
 	if text == "" {
 		return web.Refuse(fault.Invalid, web.Text{ZH: "请填写内容", EN: "Write something"})
+	}
+	if utf8.RuneCountInString(text) > 1000 {
+		return web.Refuse(fault.Invalid, web.Text{ZH: "内容不得超过 1000 个字", EN: "At most 1,000 characters"})
 	}
 	f.said = append(f.said, id+" "+key+" "+text)
 	return f.err
@@ -150,6 +155,33 @@ func TestApplyingForWhomOneActs(t *testing.T) {
 	})
 }
 
+// TestSwitchedInBetween: a form that was opened for one holder is not sent in for another,
+// for whom the session has come to act in the meantime.
+func TestSwitchedInBetween(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		for _, x := range []struct {
+			at, firm, shown string
+		}{{claimAt, "", "self"}, {"/wallet/apply/new/food-business", firmCode, firmCode}} {
+			c.desk.by = licenses.Applicant{}
+			who := as(c.lin, x.firm)
+			page, _ := c.get(who, "zh", x.at, 200)
+			wantText(t, page, []string{`name="wallet-for" value="` + x.shown + `"`}, nil)
+			other := claimForm("wallet-for", "91990101MA1F001183") // as it stands in a form for that firm
+			twice := claimForm("wallet-for", x.shown)
+			twice.Add("wallet-for", "91990101MA1F001183")
+			for _, form := range []url.Values{other, twice} {
+				page, _ = c.send(who, x.at, form, http.StatusConflict)
+				wantText(t, page, []string{"已切换"}, nil)
+			}
+			if c.desk.by.Person != "" {
+				t.Fatalf("applied by %+v", c.desk.by)
+			}
+			c.send(who, x.at, claimForm("agency", "a-"+path.Base(x.at), "wallet-for", x.shown), http.StatusSeeOther)
+		}
+	})
+}
+
 // TestClaimsThatAreWrong: every error at once, and nothing of another's.
 func TestClaimsThatAreWrong(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
@@ -197,6 +229,8 @@ func TestAnsweringAndWithdrawing(t *testing.T) {
 		c.send(mine, at, url.Values{"answer": {"1"}, "key": {"k"}, "message": {"因为"}}, http.StatusSeeOther)
 		page, _ = c.send(mine, at, url.Values{"answer": {"1"}, "key": {"k"}, "message": {""}}, 400)
 		wantText(t, page, []string{"请填写内容", `name="answer"`}, nil)
+		page, _ = c.send(mine, at, url.Values{"answer": {"1"}, "key": {"k"}, "message": {"很长的\u202e答复" + strings.Repeat("长", 1000)}}, 400)
+		wantText(t, page, []string{"不得超过 1000 个字", "很长的答复长长"}, nil) // and nobody types it once more
 		c.send(mine, at, url.Values{"answer": {"1"}, "withdraw": {"1"}}, 400)
 		c.send(mine, at, url.Values{}, 400)
 		if len(c.desk.taken) > 0 {
