@@ -49,6 +49,8 @@ var errSent = errors.New("the message was sent before")
 // message is one on its way.
 type message struct {
 	application, author, person, key, text string
+
+	recusal func(tx db.Tx) error // nil for a holder's
 }
 
 func messageAAD(m message) []byte {
@@ -72,6 +74,9 @@ func (s *Service) send(ctx context.Context, m message) error {
 	now := db.Micros(s.now())
 	err = s.db.Update(ctx, func(tx db.Tx) error {
 		seq, err := place(ctx, tx, m, asked, before)
+		if err == nil && m.recusal != nil {
+			err = m.recusal(tx)
+		}
 		if err != nil {
 			return err
 		}
@@ -202,7 +207,7 @@ func (s *Service) Answer(ctx context.Context, by licenses.Applicant, id, key, te
 	if problem, bad := badMessage(text); bad {
 		return web.Refuse(fault.Invalid, problem)
 	}
-	return s.send(ctx, message{id, byHolder, by.Person, key, text})
+	return s.send(ctx, message{application: id, author: byHolder, person: by.Person, key: key, text: text})
 }
 
 func badMessage(text string) (web.Text, bool) {
@@ -275,7 +280,11 @@ func (s *Service) postAsk(w http.ResponseWriter, r *http.Request, c *clerk, a *a
 		data.Thread.Form.Blame(inMessage, problem)
 		return s.drawApplication(w, r, data, http.StatusBadRequest)
 	}
-	if err := s.send(r.Context(), message{a.ID, byAgency, c.person, key, text}); err != nil {
+	recusal, err := s.recusal(r.Context(), a, byAgency, c.person)
+	if err != nil {
+		return err
+	}
+	if err := s.send(r.Context(), message{a.ID, byAgency, c.person, key, text, recusal}); err != nil {
 		return err
 	}
 	http.Redirect(w, r, c.at("/desk/applications/"+a.ID), http.StatusSeeOther)

@@ -47,7 +47,8 @@ func attachmentAAD(application, id string) []byte {
 }
 
 // attach adds a file to an application that waits, once for each key of its person. The
-// file is looked at whole before anything is written.
+// file is looked at whole before anything is written. A clerk adds none to what is their
+// own or of a firm that they act for: what the agency adds, it has seen.
 func (s *Service) attach(ctx context.Context, a *application, author, person string, f licenses.File) error {
 	if _, err := db.IDBytes(f.Key); err != nil {
 		return errOldForm
@@ -68,6 +69,10 @@ func (s *Service) attach(ctx context.Context, a *application, author, person str
 	if err != nil {
 		return fmt.Errorf("attach file: %w", err)
 	}
+	recusal, err := s.recusal(ctx, a, author, person)
+	if err != nil {
+		return fmt.Errorf("attach file: %w", err)
+	}
 	now := db.Micros(s.now())
 	err = s.db.Update(ctx, func(tx db.Tx) error {
 		// Taken first, the application's row makes those who attach wait for each other.
@@ -83,12 +88,11 @@ func (s *Service) attach(ctx context.Context, a *application, author, person str
 		case !ok:
 			return errDealtWith
 		}
-		var n int
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM license_attachments WHERE application = $1", a.ID).Scan(&n); err != nil {
+		if err := recusal(tx); err != nil {
 			return err
 		}
-		if n >= maxAttached {
-			return errManyFiles
+		if err := roomFor(ctx, tx, a.ID); err != nil {
+			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO license_attachments (id, application, slot, kind, size, body, author, person, request_key, request_hash, at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, id, a.ID, f.Slot, string(kind), len(clean), sealed, author, person, f.Key, hashes[0], now)
@@ -100,6 +104,16 @@ func (s *Service) attach(ctx context.Context, a *application, author, person str
 	})
 	if err == nil {
 		s.metrics.attached.WithLabelValues(string(kind)).Inc()
+	}
+	return err
+}
+
+// roomFor fails if an application has as many files as it may have.
+func roomFor(ctx context.Context, tx db.Tx, application string) error {
+	var n int
+	err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM license_attachments WHERE application = $1", application).Scan(&n)
+	if err == nil && n >= maxAttached {
+		err = errManyFiles
 	}
 	return err
 }

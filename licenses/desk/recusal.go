@@ -67,3 +67,39 @@ func (s *Service) parties(ctx context.Context, person string, list ...*applicati
 	}
 	return found, nil
 }
+
+// recusal returns what fails with errParty, in the transaction of a change, if whoever
+// writes to an application in the agency's name has a part in it. Those who typed it in
+// themselves complete it.
+func (s *Service) recusal(ctx context.Context, a *application, author, person string) (check func(tx db.Tx) error, err error) {
+	none := func(db.Tx) error { return nil }
+	if author == byHolder {
+		return none, nil
+	}
+	if typed, err := s.typed(ctx, person, a); typed || err != nil {
+		return none, err
+	}
+	var holder string
+	err = s.db.Read(ctx, func(tx db.Tx) error {
+		holder, err = s.holderID(ctx, tx, a)
+		return err
+	})
+	now := s.now()
+	return func(tx db.Tx) error {
+		is, err := s.party(ctx, tx, person, a, holder, now)
+		if err == nil && is {
+			err = errParty
+		}
+		return err
+	}, err
+}
+
+// typed reports whether a clerk submitted an application at the desk.
+func (s *Service) typed(ctx context.Context, person string, a *application) (bool, error) {
+	if a.Submitter != person {
+		return false, nil
+	}
+	asked, err := s.asked(ctx, []*application{a})
+	_, fromHolder := asked[a.ID]
+	return err == nil && !fromHolder, err
+}

@@ -163,3 +163,31 @@ func TestDelegatedWhileDeciding(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyAttachesForTheAgencyToTheirFirms: what a clerk adds counts as seen by the
+// agency, so that nobody adds it to what their own firm has sent in. Whoever typed an
+// application in adds to it, and reviews it no more than before.
+func TestNobodyAttachesForTheAgencyToTheirFirms(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		d.Rehearse()
+		c := newCity(t, d)
+		c.delegate("wan")
+		c.delegate("mu")
+		byFirm, byThem := c.sendIn(c.firm("lin"), feeding()), c.sendIn(c.firm("wan"), feeding())
+		typed := c.apply("mu")
+		for _, path := range []string{"/desk/applications/" + byFirm, "/desk/applications/" + byThem, typed} {
+			if page := c.get("wan", path); strings.Contains(page.body, `name="attach"`) {
+				t.Error("the page offers to add a file")
+			}
+			a := c.upload("wan", path, db.NewID(), "lease", scan(t, 9))
+			a.is(t, http.StatusForbidden)
+			a.has(t, barred)
+			if n := len(c.events("application:" + last(path))); n != 1 {
+				t.Errorf("%d events", n)
+			}
+		}
+		c.upload("mu", typed, db.NewID(), "lease", scan(t, 9)).to(t, typed)
+		c.upload("jing", "/desk/applications/"+byFirm, db.NewID(), "lease", scan(t, 9)).to(t, "/desk/applications/")
+		must(t, c.Attach(t.Context(), c.firm("wan"), byThem, licenses.File{Slot: "lease", Key: db.NewID(), Body: scan(t, 9)}))
+	})
+}

@@ -84,11 +84,11 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	if err != nil {
 		return nil, err
 	}
-	if parties[a.ID] && data.Thread != nil {
-		data.Thread.Form = nil // nor do they ask
-	}
 	if data.Papers, err = s.papers(ctx, c, a); err != nil {
 		return nil, err
+	}
+	if parties[a.ID] {
+		data.recuse()
 	}
 	data.Lines = s.lines(a, people[holderOf(a.Request.Holder)])
 	clerks := s.names()
@@ -114,6 +114,17 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 		data.Why = s.why(a)
 	}
 	return data, nil
+}
+
+// recuse leaves out what somebody with a part in the application does not do: they ask
+// nothing, and add files only to what they typed in themselves.
+func (p *applicationPage) recuse() {
+	if p.Thread != nil {
+		p.Thread.Form = nil
+	}
+	if p.Papers != nil && (!p.Own || p.Thread != nil) {
+		p.Papers.Form = nil
+	}
 }
 
 // reviewForm asks for the verdict of a step, and for a reason where it needs one.
