@@ -237,7 +237,7 @@ func (s *Service) thread(ctx context.Context, c *clerk, a *application) (*thread
 	if err != nil || !fromHolder {
 		return nil, err
 	}
-	t := &thread{Asked: waits, Self: c.at("/desk/applications/" + a.ID)}
+	t := &thread{Asked: waits && a.State.waits(), Self: c.at("/desk/applications/" + a.ID)}
 	if t.Messages, err = s.messages(ctx, a.ID); err != nil {
 		return nil, err
 	}

@@ -82,3 +82,19 @@ func TestFormSaysWhoReviews(t *testing.T) {
 		}
 	})
 }
+
+// TestNoQuestionIsOpenAtTheEnd: nobody waits for an answer once the application is decided.
+func TestNoQuestionIsOpenAtTheEnd(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		path := "/desk/applications/" + c.sendIn(c.firm("lin"), feeding())
+		c.post("wan", path, url.Values{"ask": {"1"}, "key": {db.NewID()}, "message": {"座位数是否含露台？"}}).to(t, path)
+		c.get("wan", path).has(t, "等待答复")
+		c.post("wan", path, url.Values{"reject": {"1"}, "reason": {"不符"}}).to(t, path)
+		page := c.get("wan", path)
+		page.has(t, "座位数是否含露台", "已退回")
+		if strings.Contains(page.text, "等待答复") {
+			t.Error("the page still waits for an answer")
+		}
+	})
+}

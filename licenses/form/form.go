@@ -26,7 +26,8 @@ const (
 )
 
 // The inputs that every form has besides those of the type's schema. No property
-// may have the name of one.
+// may have the name of one, nor one that begins with desk- or wallet-: those are inputs
+// of single pages.
 const (
 	InHolder = "holder"
 	InFrom   = "not_before"
@@ -92,7 +93,7 @@ func New(t *licenses.Type) (*Form, error) {
 	f := &Form{Type: t, holder: &holder, dates: dateInputs(t)}
 	required, _ := schema["required"].([]any)
 	for _, name := range order(t, properties) {
-		if slices.Contains([]string{InHolder, InFrom, InUntil, InKey, InAgency, InSubmit}, name) {
+		if slices.Contains([]string{InHolder, InFrom, InUntil, InKey, InAgency, InSubmit}, name) || strings.HasPrefix(name, "desk-") || strings.HasPrefix(name, "wallet-") {
 			return nil, fmt.Errorf("make form: property %s has the name of an input of the desk", name)
 		}
 		property, _ := properties[name].(map[string]any)

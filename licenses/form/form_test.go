@@ -113,6 +113,7 @@ func TestSchemasThatNoFormAsksFor(t *testing.T) {
 		"choices of numbers": "x: {enum: [1, 2]}", "empty choice": "x: {enum: ['']}", "true": "x: true",
 		"holder": "holder: {type: string}", "key": "key: {type: string}", "submit": "submit: {type: string}", "agency": "agency: {type: string}",
 		"not_before": "not_before: {type: string}", "not_after": "not_after: {type: string}",
+		"of the desk": "desk-confirm: {type: string}", "of the wallet": "wallet-for: {type: string}",
 	} {
 		if _, err := New(typeWith(t, property)); err == nil {
 			t.Errorf("%s: a form was made", name)
