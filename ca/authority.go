@@ -280,7 +280,7 @@ var _ stepdb.AuthDB = authDB{}
 func (c *CA) intend(ctx context.Context, row *Certificate) error {
 	row.CreatedAt = c.now()
 	err := c.db.Update(ctx, func(tx db.Tx) error {
-		if err := checkPolicy(ctx, tx, row); err != nil {
+		if err := c.checkPolicy(ctx, tx, row); err != nil {
 			return err
 		}
 		return insertIntent(ctx, tx, row)

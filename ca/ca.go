@@ -52,6 +52,7 @@ type Options struct {
 	Agencies    Agencies
 	Holders     Holders                         // nil: firms and people get no certificates
 	Officers    Officers                        // nil: nobody decides on requests
+	Licensed    Licensed                        // nil: orders are not used here
 	Profiles    map[profile.Kind]profile.Policy // how this city narrows profiles; nil: not at all
 	BaseURL     string                          // plain http, no path: stands in certificates
 	Tokens      web.TokenChecker                // nil: Mount leaves out the administration
@@ -76,6 +77,7 @@ type CA struct {
 	agencies Agencies
 	holders  Holders
 	officers Officers
+	licensed Licensed
 	profiles map[profile.Kind]profile.Policy
 	base     string
 	tokens   web.TokenChecker
@@ -128,7 +130,7 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 			return nil, fmt.Errorf("open ca: %w", err)
 		}
 	}
-	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, officers: o.Officers, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, officers: o.Officers, licensed: o.Licensed, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
 		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
 	c.setDefaults()
 	var err error

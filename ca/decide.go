@@ -114,11 +114,14 @@ func (c *CA) impartial(ctx context.Context, p *Pending, person string) error {
 	return err
 }
 
+// requestActor, with a request's id, is the actor of the certificate that is made of it.
+const requestActor = "request:"
+
 // final is what an approved request asks the issuer for. It is the same each time,
 // so that a certificate that was made before a crash is found and not made twice.
 func (p *Pending) final() Request {
 	r := p.Request
-	r.Actor, r.IdempotencyKey = "request:"+p.ID, "approved"
+	r.Actor, r.IdempotencyKey = requestActor+p.ID, "approved"
 	if r.NotBefore.Before(p.DecidedAt) {
 		r.NotBefore = time.Time{}
 	}

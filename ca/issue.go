@@ -124,7 +124,7 @@ func (c *CA) Check(ctx context.Context, r Request) error {
 	p, err := c.prepare(ctx, r)
 	if err == nil && p.row.Status == Intent {
 		_, err = c.linter.Check(r.Profile, p.template, p.by.cert)
-		err = cmpErr(lintFault(err), c.db.Read(ctx, func(tx db.Tx) error { return checkPolicy(ctx, tx, &p.row) }))
+		err = cmpErr(lintFault(err), c.db.Read(ctx, func(tx db.Tx) error { return c.checkPolicy(ctx, tx, &p.row) }))
 	}
 	if err != nil {
 		c.noteRefusal(ctx, r, err)
@@ -134,9 +134,13 @@ func (c *CA) Check(ctx context.Context, r Request) error {
 }
 
 // checkPolicy looks at what others may change while a request is on its way: the
-// lists of blocked keys and of names, and what the key serves.
-func checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
+// lists of blocked keys and of names, what the key serves, and whether the firm of an
+// order is licensed.
+func (c *CA) checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
 	if err := checkKeyUse(ctx, tx, row); err != nil {
+		return err
+	}
+	if err := c.checkOrdered(ctx, tx, row); err != nil {
 		return err
 	}
 	return checkNames(ctx, tx, row)

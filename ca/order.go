@@ -118,8 +118,9 @@ func listOrders(ctx context.Context, tx db.Tx, where string, args ...any) (list 
 // issued, or approved and about to be (see Decide). It is checked in full as any other,
 // and the order stands until one was accepted, also after one that could not be issued
 // in the end. The same key for the same order gives the same certificate, whoever
-// brings it. It fails with kind NotFound, Conflict for an order that has expired or
-// was used with another key, and as Issue does.
+// brings it. It fails with kind NotFound, Conflict for an order that has expired, that
+// was used with another key, or whose firm has no business licence in force, and as
+// Issue does.
 func (c *CA) Redeem(ctx context.Context, id, actor string, csr []byte) (Pending, error) {
 	p, err := c.redeem(ctx, id, actor, csr)
 	if err != nil {
@@ -154,6 +155,9 @@ func (c *CA) redeem(ctx context.Context, id, actor string, csr []byte) (Pending,
 	p := o.approved(r, hash, c.now())
 	var won bool
 	err = c.db.Update(ctx, func(tx db.Tx) (err error) {
+		if err := c.checkLicensed(ctx, tx, o.Firm); err != nil {
+			return err
+		}
 		won, err = o.take(ctx, tx, p)
 		return err
 	})

@@ -153,7 +153,7 @@ func TestOrderRaces(t *testing.T) {
 			return func() []byte { return one }
 		}()} {
 			id := b.order(t, b.firm.USCC)
-			replicas := []*ca.CA{b.a, b.open(t, func(o *ca.Options) { o.Holders, o.Officers = b.registry, b.officials })}
+			replicas := []*ca.CA{b.a, b.open(t, func(o *ca.Options) { o.Holders, o.Officers, o.Licensed = b.registry, b.officials, b.licensed })}
 			var wg sync.WaitGroup
 			made, errs := make([]ca.Pending, 12), make([]error, 12)
 			for i := range made {

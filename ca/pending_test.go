@@ -41,11 +41,12 @@ type bench struct {
 	firm      registry.Firm
 	lin, wei  string
 	officials officers
+	licensed  *licensed
 }
 
 func newBench(t testing.TB, d *db.DB) *bench {
 	t.Helper()
-	b := &bench{city: newCity(t, d)}
+	b := &bench{city: newCity(t, d), licensed: &licensed{}}
 	var wei registry.Person
 	b.firm, wei = b.populate(t)
 	lin, _, err := b.registry.AddPerson(t.Context(), actor, registry.Person{Kind: registry.Resident, Number: "990100198001020013", Name: "林溪"})
@@ -54,7 +55,9 @@ func newBench(t testing.TB, d *db.DB) *bench {
 	}
 	b.lin, b.wei = lin.ID, wei.ID
 	b.officials = officers{b.lin: true, b.wei: true}
-	b.a = b.open(t, func(o *ca.Options) { o.Holders, o.Officers, o.Tokens = b.registry, b.officials, callers })
+	b.a = b.open(t, func(o *ca.Options) {
+		o.Holders, o.Officers, o.Tokens, o.Licensed = b.registry, b.officials, callers, b.licensed
+	})
 	b.give(t, "donghu-amr", ".donghu.example")
 	return b
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/signet-city/signet/ca"
@@ -54,7 +55,15 @@ type town struct {
 	reg  *registry.Registry
 	ids  map[string]*web.Identity
 	base string
+
+	unlicensed unlicensed
 }
+
+// unlicensed stands for the licences: true says that no firm's is in force.
+type unlicensed struct{ atomic.Bool }
+
+// LicensedTx implements ca.Licensed.
+func (u *unlicensed) LicensedTx(context.Context, db.Tx, string) (bool, error) { return !u.Load(), nil }
 
 func newTown(t *testing.T) *town {
 	t.Helper()
@@ -93,7 +102,7 @@ func newTown(t *testing.T) *town {
 		}
 		is[p.ID] = name == "he" || name == "lin"
 	}
-	c.ca, err = ca.Open(ctx, ca.Options{DB: d, Ring: ring, Agencies: reg, Holders: reg, Officers: is, BaseURL: "http://ca.example", Logger: testkit.Logger(t)})
+	c.ca, err = ca.Open(ctx, ca.Options{DB: d, Ring: ring, Agencies: reg, Holders: reg, Officers: is, Licensed: &c.unlicensed, BaseURL: "http://ca.example", Logger: testkit.Logger(t)})
 	must(t, err)
 	site, err := web.NewSite(web.SiteOptions{Name: web.Text{ZH: "江城", EN: "Jiangcheng"}, Logger: testkit.Logger(t),
 		Identify: func(r *http.Request) (*web.Identity, error) { return c.ids[r.Header.Get("X-Test")], nil }})

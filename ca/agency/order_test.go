@@ -52,6 +52,10 @@ func TestOrderPages(t *testing.T) {
 		}
 	}
 	c.post(t, "qiu", at, "csr", strings.Repeat("x", 70<<10)).is(t, http.StatusRequestEntityTooLarge)
+	c.unlicensed.Store(true)
+	c.post(t, "wan", at, "csr", good).is(t, http.StatusConflict, "没有有效的营业执照")
+	c.get(t, "wan", at).is(t, http.StatusOK, "提交并签发")
+	c.unlicensed.Store(false)
 	for range 2 { // sent twice it is the same
 		if a := c.post(t, "wan", at, "csr", good); a.status != http.StatusSeeOther || a.location != at {
 			t.Fatalf("%d to %s: %.500s", a.status, a.location, a.body)

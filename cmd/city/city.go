@@ -227,7 +227,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, Holders: c.Registry, Officers: deciders{c}, Profiles: certificates, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife, CheckEvery: checkEvery,
+	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, Holders: c.Registry, Officers: deciders{c}, Licensed: licensed{c}, Profiles: certificates, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife, CheckEvery: checkEvery,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err

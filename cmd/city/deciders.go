@@ -3,6 +3,8 @@ package city
 import (
 	"context"
 	"net/http"
+
+	"github.com/signet-city/signet/internal/db"
 )
 
 // deciders are the officers as the certificate authority asks for them. It is opened
@@ -16,3 +18,12 @@ func (d deciders) IsOfficer(ctx context.Context, person string) (bool, error) {
 
 // Caller returns which officer signed a call.
 func (d deciders) Caller(r *http.Request) (string, error) { return d.c.Approvals.Caller(r) }
+
+// licensed are the firms' licences as the certificate authority asks for them. It is
+// opened before they are.
+type licensed struct{ c *City }
+
+// LicensedTx reports whether a firm holds a business licence that is in force now.
+func (l licensed) LicensedTx(ctx context.Context, tx db.Tx, firm string) (bool, error) {
+	return l.c.Licenses.LicensedTx(ctx, tx, firm)
+}
