@@ -30,6 +30,7 @@ type licensePage struct {
 	desk
 	List        string
 	Type        web.Text
+	Issuer      web.Text // whose place the visitor's agency may have taken
 	Number      string
 	Identifier  string
 	Tag         tag
@@ -52,25 +53,66 @@ type licensePage struct {
 }
 
 // license returns a licence of one of the clerk's agencies, or of one whose place
-// it has taken; c then acts for the clerk's.
+// it has taken; c then acts for the clerk's. Of several it is the one that may act on
+// the licence.
 func (s *Service) license(ctx context.Context, c *clerk, id string) (*licenses.License, error) {
 	l, err := s.licenses.Any(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if c.choose(l.Agency) {
-		return l, nil
-	}
+	found := ""
 	for _, a := range c.agencies {
 		heir, err := s.licenses.Inherits(ctx, a.ID, l)
 		if err != nil {
 			return nil, err
 		}
-		if heir && c.choose(a.ID) {
-			return l, nil
+		if !heir {
+			continue
+		}
+		may, err := s.mayAct(ctx, a.ID, l)
+		if err != nil {
+			return nil, err
+		}
+		if found == "" || may {
+			found = a.ID
+		}
+		if may {
+			break
 		}
 	}
-	return nil, licenses.ErrNotFound
+	if !c.choose(found) {
+		return nil, licenses.ErrNotFound
+	}
+	return l, nil
+}
+
+// mayAct reports whether an agency that inherits a licence has authority for it now: in
+// the area of the agency that issued it, as the register asks.
+func (s *Service) mayAct(ctx context.Context, agency string, l *licenses.License) (bool, error) {
+	owner, err := s.registry.FindAgency(ctx, l.Agency)
+	if err != nil {
+		return false, err
+	}
+	return s.registry.MayIssue(ctx, agency, l.Type, owner.Area, s.now())
+}
+
+// licenseBar says why the clerk can do nothing to a licence, nil if they can.
+func (s *Service) licenseBar(ctx context.Context, c *clerk, l *licenses.License) (*web.Text, error) {
+	party, err := s.licenses.Party(ctx, c.person, l.ID)
+	if err != nil || party {
+		return &licenses.TextParty, err
+	}
+	may, err := s.mayAct(ctx, c.agency.ID, l)
+	if err != nil || !may {
+		return &textNoAuthority, err
+	}
+	return nil, nil
+}
+
+// issuer returns the name of the agency that issued a licence.
+func (s *Service) issuer(ctx context.Context, l *licenses.License) (web.Text, error) {
+	a, err := s.registry.FindAgency(ctx, l.Agency)
+	return web.Text{ZH: a.NameZH, EN: a.NameEN}, err
 }
 
 // done are what the address of a licence may say has just been done, with the
@@ -113,6 +155,10 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 	data := &licensePage{desk: c.desk(), List: c.at("/desk/licenses"), Type: s.typeName(l.Type), Number: l.Number, Identifier: l.Identifier,
 		Tag: licenseTag(l, s.now()), Holder: l.Holds(), HolderID: l.Holder, From: l.NotBefore, Last: l.NotAfter.Add(-time.Second),
 		Reason: l.Reason, Self: c.at(at)}
+	var err error
+	if data.Issuer, err = s.issuer(ctx, l); err != nil {
+		return nil, err
+	}
 	if l.Permit != "" {
 		data.SVG, data.PNG = c.at(at+"/qr.svg"), c.at(at+"/qr.png")
 	}
@@ -123,15 +169,14 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 			}
 		}
 	}
-	party, err := s.licenses.Party(ctx, c.person, l.ID)
-	if err != nil {
+	if data.Bar, err = s.licenseBar(ctx, c, l); err != nil {
 		return nil, err
 	}
-	if data.acts(l, key); party {
-		data.Form, data.Buttons, data.Bar = nil, nil, &licenses.TextParty
+	if data.Bar == nil {
+		data.acts(l, key)
 	}
 	for _, x := range replacements {
-		if !party && s.licenses.Offers(l, x.kind) && (x.kind != licenses.Changed || s.formOf(l.Type) != nil) {
+		if data.Bar == nil && s.licenses.Offers(l, x.kind) && (x.kind != licenses.Changed || s.formOf(l.Type) != nil) {
 			data.Replace = append(data.Replace, link{Name: x.label, Address: c.at(at + "/" + x.path)})
 		}
 	}

@@ -256,7 +256,7 @@ func (g *gallery) licenses() {
 		"barred": func(p *licensePage, l *licenses.License) { p.Bar = &licenses.TextParty },
 	} {
 		l := &licenses.License{Status: licenses.Issued, NotBefore: g.at.Add(-24 * time.Hour), NotAfter: g.at.AddDate(5, 0, 0)}
-		p := &licensePage{desk: g.c.desk(), List: "/desk/licenses", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Number: "JY99010120260000001",
+		p := &licensePage{desk: g.c.desk(), List: "/desk/licenses", Issuer: g.c.agency.Name, Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"}, Number: "JY99010120260000001",
 			Identifier: "1.2.156.3005.2.11990100MB00000017001.11990101MB0000027X.JY99010120260000001.001.5", Holder: "江城东湖老灶火锅餐饮有限公司",
 			HolderID: "91990101MA1F001175", From: l.NotBefore, Last: l.NotAfter, SVG: "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'/>",
 			PNG: "/desk/licenses/x/qr.png", Application: "/desk/applications/a", Self: "/desk/licenses/x",

@@ -100,7 +100,7 @@ func (s *Service) getReplace(w http.ResponseWriter, r *http.Request, c *clerk) e
 	if err != nil {
 		return err
 	}
-	may, err := s.may(r.Context(), c, l.Type)
+	may, err := s.mayAct(r.Context(), c.agency.ID, l)
 	if err != nil {
 		return err
 	}

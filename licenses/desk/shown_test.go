@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
@@ -36,12 +37,35 @@ func TestSuccessorsPage(t *testing.T) {
 		path := c.issue()
 		c.get("wan", path).has(t, "窗口申请")
 		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "donghu-amr", Successor: "xishan-amr"}))
-		c.get("chen", path).is(t, http.StatusOK)
-		for _, m := range hrefs.FindAllStringSubmatch(c.get("chen", path).body, -1) {
+		page := c.get("chen", path)
+		page.is(t, http.StatusOK)
+		page.has(t, "发证部门 江城市东湖区市场监督管理局", "没有办理此类证照的职权") // it is their permit, whoever looks after it
+		if strings.Contains(page.body, `name="suspend"`) {
+			t.Error("the page offers what the agency has no authority for in that area")
+		}
+		for _, m := range hrefs.FindAllStringSubmatch(page.body, -1) {
 			if strings.HasPrefix(m[1], "/desk/") && c.get("chen", m[1]).status != http.StatusOK {
 				t.Errorf("the page leads to %s, which is refused", m[1])
 			}
 		}
+	})
+}
+
+// TestClerkOfBothAgencies acts for the one that may, where they have posts at an agency and
+// at the one that took its place.
+func TestClerkOfBothAgencies(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		path, other := c.issue(), c.issue()
+		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "donghu-amr", Successor: "jiangcheng-edu", Type: "food-business", Authorities: true}))
+		c.now = time.Now().Add(time.Hour)
+		v := url.Values{"suspend": {"1"}, "key": {c.key("yun", path)}, "reason": {"整改"}}
+		c.post("wan", path, v).is(t, http.StatusForbidden) // of the former one alone
+		c.post("yun", path, v).to(t, path)
+		c.get("yun", path).has(t, "已暂停")
+		c.get("yun", other+"/change").is(t, http.StatusOK)
+		c.get("wan", other+"/change").is(t, http.StatusForbidden)
+		c.post("yun", "/desk/licenses", ticked(db.NewID(), "suspend", "整改", other)).has(t, "1 / 1")
 	})
 }
 
