@@ -84,7 +84,7 @@ func (s *Service) holders(ctx context.Context, list []*application) (map[string]
 	return found, err
 }
 
-// number returns the number of a holder as a page shows it: people's are masked.
+// holderNumber returns the number of a holder as a page shows it: people's are masked.
 func holderNumber(h licenses.Holder) string {
 	if h.USCC != "" {
 		return h.USCC

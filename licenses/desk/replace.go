@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -268,7 +269,7 @@ func (s *Service) differences(before, after *licenses.License) []difference {
 			add(in.Name, in.Label, in.Shown)
 		}
 	}
-	for _, name := range slices.Sorted(keysOf(before.Data)) {
+	for _, name := range slices.Sorted(maps.Keys(before.Data)) {
 		if !seen[name] {
 			add(name, web.Text{ZH: name, EN: name}, form.Input{}.Shown)
 		}

@@ -1,8 +1,6 @@
 package desk
 
 import (
-	"iter"
-	"maps"
 	"strings"
 	"time"
 
@@ -29,5 +27,3 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // mapVisible leaves out what cannot be seen.
 func mapVisible(s string) string { return strings.Map(form.Visible, s) }
-
-func keysOf(data map[string]any) iter.Seq[string] { return maps.Keys(data) }
