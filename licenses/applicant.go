@@ -48,6 +48,9 @@ type File struct {
 	Body []byte
 }
 
+// MaxAttached is how many files an application may have.
+const MaxAttached = 10
+
 // Attached is a file that belongs to an application.
 type Attached struct {
 	ID         string

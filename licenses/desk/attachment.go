@@ -19,8 +19,6 @@ import (
 	"github.com/signet-city/signet/licenses/form"
 )
 
-const maxAttached = 10 // files of one application
-
 const eventAttach = "license.application.attach"
 
 // The words for what is wrong with a file.
@@ -112,7 +110,7 @@ func (s *Service) attach(ctx context.Context, a *application, author, person str
 func roomFor(ctx context.Context, tx db.Tx, application string) error {
 	var n int
 	err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM license_attachments WHERE application = $1", application).Scan(&n)
-	if err == nil && n >= maxAttached {
+	if err == nil && n >= licenses.MaxAttached {
 		err = errManyFiles
 	}
 	return err
@@ -286,7 +284,7 @@ func (s *Service) papers(ctx context.Context, c *clerk, a *application) (*papers
 		}
 		p.List = append(p.List, paper{name, c.at(self + "/" + one.ID), string(one.Kind), kilobytes(one.Size), one.FromHolder, one.At})
 	}
-	if a.State.waits() && len(list) < maxAttached && len(f.Type.Attachments) > 0 {
+	if a.State.waits() && len(list) < licenses.MaxAttached && len(f.Type.Attachments) > 0 {
 		p.Form = form.AttachForm(f.Type, db.NewID())
 	}
 	missing, err := s.missing(ctx, a)

@@ -3,7 +3,6 @@ package wallet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -62,8 +61,6 @@ type paper struct {
 	KB   int64
 }
 
-const maxAttached = 10 // as the desk has it
-
 // attach adds what comes with an application, and the form for more.
 func (a *sent) attach(t *licenses.Type) {
 	for _, one := range a.Attached {
@@ -79,7 +76,7 @@ func (a *sent) attach(t *licenses.Type) {
 	for _, slot := range t.Missing(a.Attached) {
 		a.Needed = append(a.Needed, web.Text(slot.Names))
 	}
-	if len(t.Attachments) > 0 && len(a.Attached) < maxAttached {
+	if len(t.Attachments) > 0 && len(a.Attached) < licenses.MaxAttached {
 		a.Attach = form.AttachForm(t, db.NewID())
 	}
 }
@@ -100,8 +97,8 @@ var standing = map[string]struct {
 
 // sent gathers what a page says of an application. A step of the agency's own is
 // shown as waiting.
-func (s *Service) sent(ctx context.Context, a licenses.Applied) (sent, error) {
-	out := sent{Applied: a, Name: web.Text{ZH: a.Type, EN: a.Type}, Office: web.Text{ZH: a.Agency, EN: a.Agency}, Waits: a.State == "submitted" || a.State == "reviewed"}
+func (s *Service) sent(ctx context.Context, a licenses.Applied) (out sent, err error) {
+	out = sent{Applied: a, Name: web.Text{ZH: a.Type, EN: a.Type}, Waits: a.State == "submitted" || a.State == "reviewed"}
 	st, ok := standing[a.State]
 	if !ok {
 		st = standing["submitted"]
@@ -111,14 +108,8 @@ func (s *Service) sent(ctx context.Context, a licenses.Applied) (sent, error) {
 		out.Name, out.Fields = web.Text(t.Names), fields(t, a.Data)
 		out.attach(t)
 	}
-	agency, err := s.o.Registry.FindAgency(ctx, a.Agency)
-	switch {
-	case err == nil:
-		out.Office = web.Text{ZH: agency.NameZH, EN: agency.NameEN}
-	case !errors.Is(err, registry.ErrAgency):
-		return out, err
-	}
-	return out, nil
+	out.Office, err = s.agencyName(ctx, a.Agency)
+	return out, err
 }
 
 // applyData is what apply.html sees.

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 
@@ -37,20 +36,14 @@ var foundingStanding = map[licenses.FoundingState]struct {
 }
 
 // founding gathers what a page says of an application for a new firm.
-func (s *Service) founding(ctx context.Context, f *licenses.Founding) (founding, error) {
+func (s *Service) founding(ctx context.Context, f *licenses.Founding) (out founding, err error) {
 	st := foundingStanding[f.State]
-	out := founding{Founding: f, Address: foundingAt(f.ID), Office: web.Text{ZH: f.Agency, EN: f.Agency}, Tag: st.tag, Word: st.word, Says: st.says, Waits: f.State == licenses.FoundingSubmitted}
+	out = founding{Founding: f, Address: foundingAt(f.ID), Tag: st.tag, Word: st.word, Says: st.says, Waits: f.State == licenses.FoundingSubmitted}
 	if t := typeOf(s.o.Licenses.Types(), licenses.FirmType); t != nil {
 		out.Fields = fields(t, f.Data)
 	}
-	agency, err := s.o.Registry.FindAgency(ctx, f.Agency)
-	switch {
-	case err == nil:
-		out.Office = web.Text{ZH: agency.NameZH, EN: agency.NameEN}
-	case !errors.Is(err, registry.ErrAgency):
-		return out, err
-	}
-	return out, nil
+	out.Office, err = s.agencyName(ctx, f.Agency)
+	return out, err
 }
 
 // foundData is what found.html sees.

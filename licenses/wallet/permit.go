@@ -93,19 +93,25 @@ func stateOf(l *licenses.License, at time.Time) state {
 // permit gathers what a page says of a licence.
 func (s *Service) permit(ctx context.Context, l *licenses.License) (permit, error) {
 	p := permit{ID: l.ID, Type: web.Text{ZH: l.Type, EN: l.Type}, Number: l.Number, Identifier: l.Identifier, Holder: l.Holds(), HolderNo: l.Holder,
-		Agency: web.Text{ZH: l.Agency, EN: l.Agency}, Status: stateOf(l, s.o.Now()), Reason: l.Reason, Changed: l.Changed,
+		Status: stateOf(l, s.o.Now()), Reason: l.Reason, Changed: l.Changed,
 		From: l.NotBefore, Last: l.NotAfter.Add(-time.Second), code: l.Permit}
-	agency, err := s.o.Registry.FindAgency(ctx, l.Agency)
-	switch {
-	case err == nil:
-		p.Agency = web.Text{ZH: agency.NameZH, EN: agency.NameEN}
-	case !errors.Is(err, registry.ErrAgency):
+	var err error
+	if p.Agency, err = s.agencyName(ctx, l.Agency); err != nil {
 		return p, fmt.Errorf("show permit: %w", err)
 	}
 	if t := typeOf(s.o.Licenses.Types(), l.Type); t != nil {
 		p.Type, p.Fields = web.Text(t.Names), fields(t, l.Data)
 	}
 	return p, nil
+}
+
+// agencyName returns an agency's name, and its id for one that is in the register no more.
+func (s *Service) agencyName(ctx context.Context, id string) (web.Text, error) {
+	agency, err := s.o.Registry.FindAgency(ctx, id)
+	if errors.Is(err, registry.ErrAgency) {
+		return web.Text{ZH: id, EN: id}, nil
+	}
+	return web.Text{ZH: agency.NameZH, EN: agency.NameEN}, err
 }
 
 // typeOf returns the newest version of a type, which names whatever older ones did.
