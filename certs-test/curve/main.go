@@ -105,7 +105,7 @@ func measure(ctx context.Context, engine string, sizes []int64) (points []point,
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	url, postmaster := "sqlite:"+filepath.Join(dir, "curve.db"), 0
 	if engine == "postgres" {
-		server, err := testkit.StartPostgres("-c", "autovacuum=off", "-c", "max_wal_size=4GB", "-c", "shared_buffers=256MB")
+		server, err := testkit.StartPostgres("-c", "autovacuum=off", "-c", "max_wal_size=8GB", "-c", "checkpoint_timeout=30min", "-c", "wal_compression=on", "-c", "shared_buffers=2GB")
 		if err != nil {
 			return nil, err
 		}
