@@ -79,10 +79,8 @@ type ServeOptions struct {
 
 // Serve serves the city and does its work until ctx ends, then lets requests
 // under way finish. The plain listener serves every address when the issuer is
-// plain http, else only what is signed in itself. The process becomes a server's: it
-// collects garbage as obs.SpareHeap says.
+// plain http, else only what is signed in itself.
 func (c *City) Serve(ctx context.Context, l *Listeners, o ServeOptions) error {
-	obs.SpareHeap(obs.HeapFloor)
 	public := c.dress(c.Handler())
 	plain := public
 	if strings.HasPrefix(c.Issuer, "https:") {

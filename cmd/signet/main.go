@@ -22,9 +22,12 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+
+	"github.com/signet-city/signet/internal/obs"
 )
 
 func main() {
+	obs.SpareHeap(obs.HeapFloor)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())
 	stop()

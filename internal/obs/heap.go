@@ -8,7 +8,7 @@ import (
 	gometrics "runtime/metrics"
 )
 
-// HeapFloor is the heap in bytes below which a server collects no garbage. At Go's
+// HeapFloor is the heap in bytes below which the program collects no garbage. At Go's
 // default, collecting took a tenth of a small city's CPU time. It is small enough for
 // the CRLs of a million revocations to be published within 200 MB of memory.
 const HeapFloor = 80 << 20
