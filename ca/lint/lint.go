@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
@@ -53,17 +54,22 @@ const excluded = "e_cert_issued_by_compromised_emudhra_ca"
 
 // Linter holds the rules. It is safe for concurrent use.
 type Linter struct {
-	zlint  zlintlint.Registry
+	zlint  zlintlint.Registry // all but smallKey
+	small  *zlintlint.CertificateLint
 	stands map[profile.Algorithm]stand
 }
 
 // New returns a linter. It fails when the system gives no randomness.
 func New() (*Linter, error) {
-	registry, err := zlintlint.GlobalRegistry().Filter(zlintlint.FilterOptions{IncludeSources: sources, ExcludeNames: []string{excluded}})
+	all := zlintlint.GlobalRegistry()
+	registry, err := all.Filter(zlintlint.FilterOptions{IncludeSources: sources, ExcludeNames: []string{excluded, smallKey}})
 	if err != nil {
 		return nil, fmt.Errorf("select lints: %w", err)
 	}
-	l := &Linter{zlint: registry, stands: map[profile.Algorithm]stand{}}
+	l := &Linter{zlint: registry, small: all.CertificateLints().ByName(smallKey), stands: map[profile.Algorithm]stand{}}
+	if l.small == nil {
+		return nil, errors.New("select lints: zlint has no rule " + smallKey)
+	}
 	for a, curve := range map[profile.Algorithm]elliptic.Curve{profile.P256: elliptic.P256(), profile.P384: elliptic.P384()} {
 		if l.stands[a], err = newStand(curve); err != nil {
 			return nil, err
@@ -110,7 +116,11 @@ func (l *Linter) Certificate(kind profile.Kind, cert, issuer *x509.Certificate) 
 	if err != nil {
 		return append(found, Finding{"zlint", "does not parse: " + err.Error()})
 	}
-	for _, zl := range l.zlint.CertificateLints().Lints() {
+	lints := l.zlint.CertificateLints().Lints()
+	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); ok && maybeSmall(key) {
+		lints = append(slices.Clip(lints), l.small)
+	}
+	for _, zl := range lints {
 		if res := zl.Execute(z, l.zlint.GetConfiguration()); failed(res) {
 			found = append(found, Finding{zl.Name, res.Details})
 		}

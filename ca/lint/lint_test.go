@@ -392,6 +392,31 @@ func TestZlintRunsToo(t *testing.T) {
 	}
 }
 
+// TestSmallPrivateKeys: anybody can find a private key that is small, or the order of
+// its curve less something small.
+func TestSmallPrivateKeys(t *testing.T) {
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384()} {
+		p := newPKI(t, elliptic.P256(), elliptic.P256())
+		for _, d := range []int64{1, 2, 255, 4097, 65535, 65536, -1, -255, -65536} {
+			scalar := new(big.Int).Mod(big.NewInt(d), curve.Params().N)
+			key, err := ecdsa.ParseRawPrivateKey(curve, scalar.FillBytes(make([]byte, curve.Params().BitSize/8)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := request(t, profile.PermitSigning, "Leaf", key.Public())
+			template, err := profile.Template(r, p.issuer.cert)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.linter.Check(r.Kind, template, p.issuer.cert)
+			broken, ok := errors.AsType[*lint.Error](err)
+			if !ok || len(broken.Findings) != 1 || broken.Findings[0].Rule != "e_ecdsa_small_private_key" {
+				t.Errorf("%s, private key %d: %v", curve.Params().Name, d, err)
+			}
+		}
+	}
+}
+
 // counting is a key that counts its signatures.
 type counting struct {
 	crypto.Signer
