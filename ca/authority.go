@@ -1,9 +1,7 @@
 package ca
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/smallstep/certificates/authority"
 	casapi "github.com/smallstep/certificates/cas/apiv1"
-	"github.com/smallstep/certificates/cas/softcas"
 	stepdb "github.com/smallstep/certificates/db"
 
 	"github.com/signet-city/signet/ca/lint"
@@ -126,14 +123,15 @@ type signingService struct {
 }
 
 // CreateCertificate implements casapi.CertificateAuthorityService: lint, intent,
-// signature, comparison, outcome. It refuses what did not come through Issue.
+// signature, outcome. It refuses what did not come through Issue. smallstep's own
+// service (softcas) would build the certificate a second time.
 func (v signingService) CreateCertificate(req *casapi.CreateCertificateRequest) (*casapi.CreateCertificateResponse, error) {
 	found, ok := v.ca.jobs.Load(req.CSR)
 	if !ok {
 		return nil, errors.New("create certificate: the request did not come through Issue")
 	}
 	j := found.(*job)
-	cert, err := v.ca.create(j, v.s, req)
+	cert, err := v.ca.create(j, v.s, req.Template)
 	if err != nil {
 		j.err = err
 		return nil, err
@@ -157,8 +155,8 @@ func (v signingService) RevokeCertificate(req *casapi.RevokeCertificateRequest) 
 }
 
 // create goes the way of one certificate.
-func (c *CA) create(j *job, s *signer, req *casapi.CreateCertificateRequest) (*x509.Certificate, error) {
-	token, err := c.linter.Check(j.kind, req.Template, s.cert)
+func (c *CA) create(j *job, s *signer, template *x509.Certificate) (*x509.Certificate, error) {
+	token, err := c.linter.Check(j.kind, template, s.cert)
 	if err != nil {
 		return nil, lintFault(err)
 	}
@@ -169,7 +167,7 @@ func (c *CA) create(j *job, s *signer, req *casapi.CreateCertificateRequest) (*x
 	}
 	// From here on the caller's going away must not leave an intent behind.
 	ctx := context.WithoutCancel(j.ctx)
-	cert, err := c.signIntent(ctx, &j.row, s, req, token)
+	cert, err := c.signIntent(ctx, s, token)
 	if err == nil {
 		err = c.finish(ctx, &j.row, cert)
 	}
@@ -180,24 +178,13 @@ func (c *CA) create(j *job, s *signer, req *casapi.CreateCertificateRequest) (*x
 	return cert, nil
 }
 
-// signIntent signs what was linted and compares.
-func (c *CA) signIntent(ctx context.Context, row *Certificate, s *signer, req *casapi.CreateCertificateRequest, token *lint.Token) (*x509.Certificate, error) {
+// signIntent signs what was linted.
+func (c *CA) signIntent(ctx context.Context, s *signer, token *lint.Token) (*x509.Certificate, error) {
 	key, err := c.ring.Signer(ctx, s.id)
 	if err != nil {
 		return nil, fmt.Errorf("find issuing key: %w", err)
 	}
-	soft, err := softcas.New(ctx, casapi.Options{CertificateChain: []*x509.Certificate{s.cert}, Signer: token.Signer(key)})
-	if err != nil {
-		return nil, fmt.Errorf("sign certificate: %w", err)
-	}
-	resp, err := soft.CreateCertificate(req)
-	if err != nil {
-		return nil, fmt.Errorf("sign certificate: %w", err)
-	}
-	if sum := sha256.Sum256(resp.Certificate.RawTBSCertificate); !bytes.Equal(sum[:], row.tbsHash) {
-		return nil, errors.New("sign certificate: what was signed is not what was linted")
-	}
-	return resp.Certificate, nil
+	return token.Sign(key)
 }
 
 // authDB is smallstep's view of our tables. It stores nothing by itself: the

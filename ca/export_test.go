@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/smallstep/certificates/authority"
-	casapi "github.com/smallstep/certificates/cas/apiv1"
 	stepdb "github.com/smallstep/certificates/db"
 
 	"github.com/signet-city/signet/internal/db"
@@ -27,9 +26,8 @@ func (c *CA) Authority(ctx context.Context, issuer string) (*authority.Authority
 func (c *CA) AuthDB() stepdb.AuthDB { return authDB{c} }
 
 // Half issues up to the point where a crash is wanted: "intent" after the intent
-// is committed, "signed" after the signature, before it is stored. "changed" goes
-// on to the signature with a template that was changed after the lint. It returns
-// the serial number.
+// is committed, "signed" after the signature, before it is stored. It returns the
+// serial number.
 func (c *CA) Half(ctx context.Context, r Request, until string) (serial string, err error) {
 	if err := checkRequest(&r); err != nil {
 		return "", err
@@ -62,10 +60,7 @@ func (c *CA) Half(ctx context.Context, r Request, until string) (serial string, 
 	if err := c.intend(ctx, &row); err != nil || until == "intent" {
 		return row.Serial, err
 	}
-	if until == "changed" {
-		t.IsCA, t.KeyUsage = true, x509.KeyUsageCertSign
-	}
-	_, err = c.signIntent(ctx, &row, s, &casapi.CreateCertificateRequest{Template: t, CSR: csr, Lifetime: 1}, token)
+	_, err = c.signIntent(ctx, s, token)
 	return row.Serial, err
 }
 

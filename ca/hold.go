@@ -318,7 +318,7 @@ func (h *holding) certify(ctx context.Context, o order, by authorityKey) (*made,
 		return nil, err
 	}
 	m := &made{row: row, ring: o.ring}
-	if m.cert, err = signTemplate(t, by, token); err != nil {
+	if m.cert, err = token.Sign(by.Signer); err != nil {
 		return nil, err
 	}
 	m.row.DER = m.cert.Raw
@@ -340,26 +340,6 @@ func (h *holding) request(o order) (crypto.PublicKey, error) {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
 	return parsed.PublicKey, nil
-}
-
-// signTemplate spends a token, and compares.
-func signTemplate(t *x509.Certificate, by authorityKey, token *lint.Token) (*x509.Certificate, error) {
-	parent := by.cert
-	if parent == nil {
-		parent = t
-	}
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, t.PublicKey, token.Signer(by.Signer))
-	if err != nil {
-		return nil, fmt.Errorf("sign certificate: %w", err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, fmt.Errorf("sign certificate: %w", err)
-	}
-	if sha256.Sum256(cert.RawTBSCertificate) != token.Hash() {
-		return nil, errors.New("sign certificate: what was signed is not what was linted")
-	}
-	return cert, nil
 }
 
 func (h *holding) announce(ctx context.Context, events ...audit.Event) error {

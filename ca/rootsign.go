@@ -134,7 +134,7 @@ func (i RootCertificateItem) sign(linter *lint.Linter, by authorityKey) ([]byte,
 	if hash := token.Hash(); !bytes.Equal(hash[:], i.TBS) {
 		return nil, fault.New(fault.Invalid, "it is not what was announced")
 	}
-	cert, err := signTemplate(t, by, token)
+	cert, err := token.Sign(by.Signer)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func NewRoot(plan Ceremony, passphrase []byte, now time.Time) (der, keyPEM []byt
 	if err != nil {
 		return nil, nil, lintFault(err)
 	}
-	cert, err := signTemplate(t, authorityKey{id: Root, Signer: signer}, token)
+	cert, err := token.Sign(signer)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,7 +18,6 @@ import (
 	stepdb "github.com/smallstep/certificates/db"
 
 	"github.com/signet-city/signet/ca"
-	"github.com/signet-city/signet/ca/lint"
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
@@ -76,14 +75,6 @@ func TestTrapCSRBecomesCA(t *testing.T) {
 	}
 	if c.rows(t) != before {
 		t.Error("a row was written")
-	}
-}
-
-// TestNothingUnlintedIsSigned: the issuer's key signs what was linted or nothing.
-func TestNothingUnlintedIsSigned(t *testing.T) {
-	c := newCity(t, testkit.SQLite(t))
-	if _, err := c.Half(t.Context(), request(t), "changed"); !errors.Is(err, lint.ErrToken) {
-		t.Errorf("a template changed after the lint: %v", err)
 	}
 }
 

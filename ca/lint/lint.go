@@ -95,7 +95,7 @@ func (l *Linter) Check(kind profile.Kind, template, issuer *x509.Certificate) (*
 	if len(findings) > 0 {
 		return nil, &Error{findings}
 	}
-	return &Token{tbs: cert.RawTBSCertificate}, nil
+	return &Token{cert: cert, issuer: issuer}, nil
 }
 
 // Certificate runs every rule over a certificate under issuer, nil for the root.

@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -100,29 +101,21 @@ func (p pki) sign(t testing.TB, r profile.Request, by authority) *x509.Certifica
 	if err != nil {
 		t.Fatal(err)
 	}
-	parent := by.cert
-	if parent == nil {
-		parent = template
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, template.PublicKey, token.Signer(by.key))
+	c, err := token.Sign(by.key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sha256.Sum256(c.RawTBSCertificate) != token.Hash() || !bytes.Equal(c.RawTBSCertificate, token.TBS()) {
+	if sha256.Sum256(c.RawTBSCertificate) != token.Hash() {
 		t.Fatal("what was signed is not what was linted")
+	}
+	if parent := cmp.Or(by.cert, c); c.CheckSignatureFrom(parent) != nil {
+		t.Fatal("its issuer has not signed it")
 	}
 	return c
 }
 
 func TestGoodCertificatesPassEveryRule(t *testing.T) {
-	_, ed, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ed := edKey(t)
 	for _, curves := range [][2]elliptic.Curve{{elliptic.P256(), elliptic.P256()}, {elliptic.P384(), elliptic.P256()}, {elliptic.P256(), elliptic.P384()}} {
 		p := newPKI(t, curves[0], curves[1])
 		for _, kind := range profile.Kinds() {
@@ -431,7 +424,7 @@ func (c counting) Sign(r io.Reader, d []byte, o crypto.SignerOpts) ([]byte, erro
 func TestTokenSignsOnceAndOnlyWhatWasLinted(t *testing.T) {
 	p := newPKI(t, elliptic.P256(), elliptic.P384())
 	key := counting{p.issuer.key, new(atomic.Int32)}
-	template := func() (*x509.Certificate, *lint.Token) {
+	prepared := func() (*x509.Certificate, *lint.Token) {
 		r := request(t, profile.PermitSigning, "Leaf", ecKey(t, elliptic.P256()).Public())
 		template, err := profile.Template(r, p.issuer.cert)
 		if err != nil {
@@ -443,38 +436,55 @@ func TestTokenSignsOnceAndOnlyWhatWasLinted(t *testing.T) {
 		}
 		return template, token
 	}
-	first, token := template()
-	second, _ := template()
-	create := func(c *x509.Certificate, token *lint.Token) error {
-		_, err := x509.CreateCertificate(rand.Reader, c, p.issuer.cert, c.PublicKey, token.Signer(key))
-		return err
-	}
-	if err := create(second, token); !errors.Is(err, lint.ErrToken) || key.n.Load() != 0 {
-		t.Errorf("another certificate: %v after %d signatures", err, key.n.Load())
-	}
-	changed := *first
-	changed.IsCA, changed.KeyUsage = true, x509.KeyUsageCertSign
-	if err := create(&changed, token); !errors.Is(err, lint.ErrToken) || key.n.Load() != 0 {
-		t.Errorf("changed after the lint: %v after %d signatures", err, key.n.Load())
-	}
+	template, token := prepared()
+	template.IsCA, template.KeyUsage = true, x509.KeyUsageCertSign // too late
 	var wg sync.WaitGroup
-	var ok atomic.Int32
+	var signed atomic.Pointer[x509.Certificate]
 	for range 8 {
 		wg.Go(func() {
-			if err := create(first, token); err == nil {
-				ok.Add(1)
-			} else if !errors.Is(err, lint.ErrToken) {
+			c, err := token.Sign(key)
+			if err == nil && !signed.CompareAndSwap(nil, c) {
+				t.Error("signed twice")
+			} else if err != nil && !errors.Is(err, lint.ErrToken) {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if ok.Load() != 1 || key.n.Load() != 1 {
-		t.Errorf("%d of 8 succeeded with %d signatures, want 1 and 1", ok.Load(), key.n.Load())
+	c := signed.Load()
+	if c == nil || key.n.Load() != 1 {
+		t.Fatalf("%d signatures, want one", key.n.Load())
 	}
-	if _, err := token.Signer(key).Sign(rand.Reader, token.TBS(), crypto.Hash(0)); !errors.Is(err, lint.ErrToken) {
-		t.Errorf("spent token: %v", err)
+	if c.IsCA || sha256.Sum256(c.RawTBSCertificate) != token.Hash() || c.CheckSignatureFrom(p.issuer.cert) != nil {
+		t.Error("what was signed is not what was linted")
 	}
+
+	// A key that is not the issuer's spends the token all the same.
+	for name, other := range map[string]crypto.Signer{"another": ecKey(t, elliptic.P384()), "of another curve": ecKey(t, elliptic.P256()), "of another kind": edKey(t),
+		"that lies": lying{p.issuer.key}} {
+		_, token := prepared()
+		if c, err := token.Sign(other); err == nil {
+			t.Errorf("a key %s made %s", name, c.Subject)
+		}
+		if _, err := token.Sign(key); !errors.Is(err, lint.ErrToken) {
+			t.Errorf("after a key %s: %v", name, err)
+		}
+	}
+}
+
+func edKey(t *testing.T) ed25519.PrivateKey {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// lying is a key whose signatures are over something else.
+type lying struct{ crypto.Signer }
+
+func (l lying) Sign(r io.Reader, d []byte, o crypto.SignerOpts) ([]byte, error) {
+	return l.Signer.Sign(r, bytes.Repeat([]byte{1}, len(d)), o)
 }
 
 func TestRevocationList(t *testing.T) {

@@ -1,57 +1,65 @@
 package lint
 
 import (
-	"bytes"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"errors"
-	"io"
-	"slices"
+	"fmt"
 	"sync/atomic"
+
+	"golang.org/x/crypto/cryptobyte"
 )
 
-// ErrToken is returned by a Token's signer for anything but the first signature
-// over the linted bytes.
-var ErrToken = errors.New("lint token: these bytes were not linted, or are signed already")
+// ErrToken is returned by a Token that has signed already.
+var ErrToken = errors.New("lint token: it is spent")
 
 // Token is the permission for one signature over one linted certificate.
 type Token struct {
-	tbs   []byte
-	spent atomic.Bool
+	cert   *x509.Certificate // all but its signature
+	issuer *x509.Certificate // nil for the root
+	spent  atomic.Bool
 }
 
-// TBS returns the bytes that may be signed.
-func (t *Token) TBS() []byte { return slices.Clone(t.tbs) }
+// Hash returns SHA-256 of what may be signed, the TBSCertificate in DER.
+func (t *Token) Hash() [32]byte { return sha256.Sum256(t.cert.RawTBSCertificate) }
 
-// Hash returns SHA-256 of those bytes.
-func (t *Token) Hash() [32]byte { return sha256.Sum256(t.tbs) }
+// hashes of the algorithms that a CA of ours signs with.
+var hashes = map[x509.SignatureAlgorithm]crypto.Hash{x509.ECDSAWithSHA256: crypto.SHA256, x509.ECDSAWithSHA384: crypto.SHA384}
 
-// Signer returns a signer that signs with key, once, the linted bytes and nothing
-// else. However many signers a token has, one of them signs.
-func (t *Token) Signer(key crypto.Signer) crypto.Signer { return tokenSigner{t, key} }
-
-type tokenSigner struct {
-	token *Token
-	key   crypto.Signer
-}
-
-// Public implements crypto.Signer.
-func (s tokenSigner) Public() crypto.PublicKey { return s.key.Public() }
-
-// Sign implements crypto.Signer. digest is the hash of the linted bytes, or these
-// themselves for algorithms that hash by themselves.
-func (s tokenSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	want := s.token.tbs
-	if h := opts.HashFunc(); h != 0 {
-		if !h.Available() {
-			return nil, ErrToken
-		}
-		sum := h.New()
-		sum.Write(want)
-		want = sum.Sum(nil)
+// Sign signs what was linted, and nothing else can be: the certificate is put together
+// from the very bytes. It fails with ErrToken for all calls but the first, whatever
+// became of that, and with another error if the key cannot sign, or is not the issuer's.
+func (t *Token) Sign(key crypto.Signer) (*x509.Certificate, error) {
+	hash, ok := hashes[t.cert.SignatureAlgorithm]
+	if !ok {
+		return nil, fmt.Errorf("sign certificate: with %s, which no CA does", t.cert.SignatureAlgorithm)
 	}
-	if !bytes.Equal(digest, want) || !s.token.spent.CompareAndSwap(false, true) {
+	if !t.spent.CompareAndSwap(false, true) {
 		return nil, ErrToken
 	}
-	return s.key.Sign(random, digest, opts)
+	signature, err := crypto.SignMessage(key, rand.Reader, t.cert.RawTBSCertificate, hash)
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate: %w", err)
+	}
+	by := t.issuer
+	if by == nil {
+		by = t.cert
+	}
+	// A module can fail, and a key be the wrong one.
+	if err := by.CheckSignature(t.cert.SignatureAlgorithm, t.cert.RawTBSCertificate, signature); err != nil {
+		return nil, fmt.Errorf("sign certificate: %w", err)
+	}
+	var bits cryptobyte.Builder
+	bits.AddASN1BitString(signature)
+	der, err := assemble(t.cert.RawTBSCertificate, bits.BytesOrPanic())
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate: %w", err)
+	}
+	return cert, nil
 }

@@ -44,9 +44,9 @@ func newStand(curve elliptic.Curve) (stand, error) {
 	return stand{public: key.Public(), signature: bits}, err
 }
 
-// certificate puts the signature beside what is to be signed (RFC 5280 section 4.1).
-// The algorithm outside is the one inside.
-func (s stand) certificate(tbs []byte) ([]byte, error) {
+// assemble puts a signature, a BIT STRING in DER, beside what is signed (RFC 5280
+// section 4.1). The algorithm outside is the one inside.
+func assemble(tbs, signature []byte) ([]byte, error) {
 	rest, body, algorithm := cryptobyte.String(tbs), cryptobyte.String(nil), cryptobyte.String(nil)
 	if !rest.ReadASN1(&body, cbasn1.SEQUENCE) || !body.SkipOptionalASN1(cbasn1.Tag(0).ContextSpecific().Constructed()) ||
 		!body.SkipASN1(cbasn1.INTEGER) || !body.ReadASN1Element(&algorithm, cbasn1.SEQUENCE) {
@@ -56,7 +56,7 @@ func (s stand) certificate(tbs []byte) ([]byte, error) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddBytes(tbs)
 		b.AddBytes(algorithm)
-		b.AddBytes(s.signature)
+		b.AddBytes(signature)
 	})
 	return b.Bytes()
 }
@@ -85,7 +85,7 @@ func (l *Linter) build(template, issuer *x509.Certificate) (*x509.Certificate, e
 	if _, err := x509.CreateCertificate(rand.Reader, template, &parent, template.PublicKey, reader); !errors.Is(err, errRead) {
 		return nil, fmt.Errorf("lint: build certificate: %w", err)
 	}
-	der, err := s.certificate(reader.tbs)
+	der, err := assemble(reader.tbs, s.signature)
 	if err != nil {
 		return nil, fmt.Errorf("lint: build certificate: %w", err)
 	}
