@@ -39,6 +39,26 @@ func badCSR(why string) error { return fault.New(fault.Invalid, "the certificate
 // possession of the key, and a wish that would not be fulfilled: being a CA, other
 // uses, names, foreign extensions.
 func ParseCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
+	r, err := readCSR(kind, b)
+	if err == nil {
+		err = checkPossession(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// checkPossession verifies the signature of a request.
+func checkPossession(r *x509.CertificateRequest) error {
+	if err := r.CheckSignature(); err != nil {
+		return fault.Wrap(fault.Invalid, "the certificate request does not prove possession of its key", err)
+	}
+	return nil
+}
+
+// readCSR is ParseCSR but for the signature, which whoever calls it must verify.
+func readCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 	if len(b) > MaxCSR {
 		return nil, fault.New(fault.TooLarge, fmt.Sprintf("the certificate request is larger than %d bytes", MaxCSR))
 	}
@@ -61,9 +81,6 @@ func ParseCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 	}
 	if !slices.Contains(signatures, r.SignatureAlgorithm) {
 		return nil, badCSR("is signed with an algorithm that is not accepted")
-	}
-	if err := r.CheckSignature(); err != nil {
-		return nil, fault.Wrap(fault.Invalid, "the certificate request does not prove possession of its key", err)
 	}
 	return r, nil
 }

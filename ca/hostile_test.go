@@ -1,17 +1,21 @@
 package ca_test
 
 import (
+	"crypto"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/testkit"
 )
@@ -70,6 +74,44 @@ func TestTextThatNoDatabaseHas(t *testing.T) {
 			if status, _, body := tt.call.do(t, s); status != tt.want {
 				t.Errorf("%s %s: %d, want %d: %s", tt.call.method, tt.call.path, status, tt.want, body)
 			}
+		}
+	})
+}
+
+// TestUnprovenKey: a request whose signature is wrong gets nothing, on no way in, and
+// learns nothing about its key.
+func TestUnprovenKey(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		key, blocked := ecKey(t), ecKey(t)
+		if err := c.BlockKeys(t.Context(), actor, "stolen", spki(t, blocked)); err != nil {
+			t.Fatal(err)
+		}
+		ours, err := c.ring.Create(t.Context(), keys.Spec{Purpose: keys.PurposePermit, Owner: "donghu-amr", Alg: keys.ES256, Backend: keys.BackendFile, Actor: actor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := c.issue(t, ca.Request{Profile: profile.PermitSigning, Agency: "donghu-amr", CSR: csr(t, key, x509.CertificateRequest{}), Actor: actor})
+		held, err := c.ring.Signer(t.Context(), ours.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, events := c.rows(t), c.logSize(t)
+		for name, signer := range map[string]crypto.Signer{"a new key": ecKey(t), "a key in use": key, "a blocked key": blocked, "a key of ours": held} {
+			block, _ := pem.Decode(csr(t, signer, x509.CertificateRequest{}))
+			block.Bytes[len(block.Bytes)-1] ^= 1
+			r := ca.Request{Profile: profile.PermitSigning, Agency: "donghu-amr", CSR: block.Bytes, Actor: actor, IdempotencyKey: "1"}
+			_, issued := c.Issue(t.Context(), r)
+			_, submitted := c.Submit(t.Context(), r)
+			_, renewed := c.Renew(t.Context(), ca.Renewal{Serial: old.Serial, CSR: block.Bytes, Actor: actor, IdempotencyKey: "2"})
+			for way, err := range map[string]error{"issue": issued, "check": c.Check(t.Context(), r), "submit": submitted, "renew": renewed} {
+				if fault.KindOf(err) != fault.Invalid || !strings.Contains(fmt.Sprint(err), "does not prove possession") {
+					t.Errorf("%s, %s: %v", name, way, err)
+				}
+			}
+		}
+		if c.rows(t) != before || c.logSize(t) != events {
+			t.Error("something was written")
 		}
 	})
 }

@@ -95,11 +95,6 @@ func (c *CA) prepare(ctx context.Context, r Request) (p prepared, err error) {
 	if p.csr, err = proof(&r); err != nil {
 		return p, err
 	}
-	if r.CSR != nil {
-		if err := c.checkForeign(ctx, p.csr.PublicKey); err != nil {
-			return p, err
-		}
-	}
 	subject, err := c.place(ctx, &r)
 	if err != nil {
 		return p, err
@@ -122,6 +117,9 @@ func (c *CA) prepare(ctx context.Context, r Request) (p prepared, err error) {
 // Check fails as Issue would for the same request, and makes nothing.
 func (c *CA) Check(ctx context.Context, r Request) error {
 	p, err := c.prepare(ctx, r)
+	if err == nil {
+		err = checkPossession(p.csr)
+	}
 	if err == nil && p.row.Status == Intent {
 		_, err = c.linter.Check(r.Profile, p.template, p.by.cert)
 		err = cmpErr(lintFault(err), c.db.Read(ctx, func(tx db.Tx) error { return c.checkPolicy(ctx, tx, &p.row) }))
@@ -133,10 +131,13 @@ func (c *CA) Check(ctx context.Context, r Request) error {
 	return nil
 }
 
-// checkPolicy looks at what others may change while a request is on its way: the
-// lists of blocked keys and of names, what the key serves, and whether the firm of an
-// order is licensed.
+// checkPolicy looks at what others may change while a request is on its way: the keys
+// of our keyring, the lists of blocked keys and of names, what the key serves, and
+// whether the firm of an order is licensed.
 func (c *CA) checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
+	if err := c.checkForeign(ctx, tx, row.foreign); err != nil {
+		return err
+	}
 	if err := checkKeyUse(ctx, tx, row); err != nil {
 		return err
 	}
@@ -172,11 +173,12 @@ func isText(s string, least, most int) bool {
 	return true
 }
 
-// proof returns the request that proves possession of the key. The names of hosts
-// are those of the CSR where the caller has named none; else the CSR names no others.
+// proof returns the request that proves possession of the key, once its signature is
+// verified: sign and Check do that. The names of hosts are those of the CSR where the
+// caller has named none; else the CSR names no others.
 func proof(r *Request) (*x509.CertificateRequest, error) {
 	if r.CSR != nil {
-		csr, err := ParseCSR(r.Profile, r.CSR)
+		csr, err := readCSR(r.Profile, r.CSR)
 		if err != nil {
 			return nil, err
 		}
@@ -187,13 +189,16 @@ func proof(r *Request) (*x509.CertificateRequest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prove possession: %w", err)
 	}
-	return ParseCSR(r.Profile, der)
+	return readCSR(r.Profile, der)
 }
 
 // checkForeign refuses a key of our own keyring: what is signed with one must not
 // count as somebody else's. A CSR for one was signed by us, or by a thief.
-func (c *CA) checkForeign(ctx context.Context, pub crypto.PublicKey) error {
-	ours, err := c.ring.Holds(ctx, pub)
+func (c *CA) checkForeign(ctx context.Context, tx db.Tx, pub crypto.PublicKey) error {
+	if pub == nil {
+		return nil
+	}
+	ours, err := c.ring.HoldsTx(ctx, tx, pub)
 	if err == nil && ours {
 		err = errKeyTaken
 	}
@@ -274,6 +279,9 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 	}
 	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
 	row.hosts = r.Hosts
+	if r.CSR != nil {
+		row.foreign = pub
+	}
 	row.Agency, row.Holder, row.Actor, row.requestKey = r.Agency, r.holder(), r.Actor, r.IdempotencyKey
 	return t, row, err
 }
@@ -285,8 +293,9 @@ func newRow(t *x509.Certificate, kind profile.Kind, issuer, issuerKey string, sh
 		Subject: t.Subject.CommonName, Status: Intent, NotBefore: t.NotBefore, NotAfter: t.NotAfter, keyHash: key, requestHash: []byte{}}, err
 }
 
-// sign takes a template through the issuer's authority. The authority builds a
-// certificate of its own from the request; the enforcer replaces all of it.
+// sign takes a template through the issuer's authority. The authority verifies the
+// request's signature, twice, before it asks for a certificate. It builds one of its own
+// from the request; the enforcer replaces all of it.
 func (c *CA) sign(ctx context.Context, s *signer, csr *x509.CertificateRequest, template *x509.Certificate, row Certificate) (Certificate, error) {
 	j := &job{ctx: ctx, kind: row.Profile, row: row}
 	c.jobs.Store(csr, j)
@@ -296,10 +305,10 @@ func (c *CA) sign(ctx context.Context, s *signer, csr *x509.CertificateRequest, 
 			*cert = *template
 			return nil
 		}))
-	if err != nil {
-		return Certificate{}, cmpErr(j.err, err)
+	if err != nil && j.err == nil { // it did not come as far as our service
+		j.err = cmpErr(checkPossession(csr), err)
 	}
-	return j.row, nil
+	return j.row, j.err
 }
 
 // lintFault tells the caller which rules are broken: what a template of ours

@@ -48,7 +48,8 @@ type Certificate struct {
 	CreatedAt time.Time
 	ChangedAt time.Time
 
-	hosts       []string // while it is being issued
+	hosts       []string         // while it is being issued
+	foreign     crypto.PublicKey // likewise: a key that a CSR proved, nil for one of ours
 	tbsHash     []byte
 	keyHash     []byte
 	requestKey  string
