@@ -52,7 +52,7 @@ var allLooks = []aLook{
 	{web.Visitor{Lang: web.ZH, Large: true}, "zh.large"}, {web.Visitor{Lang: web.EN, Large: true}, "en.large"},
 }
 
-// CheckPages draws each fixture in both languages, normal and large. Where the
+// CheckPages reads every page, and draws each fixture in both languages, normal and large. Where the
 // environment names a folder in SIGNET_PAGES it writes them there. Then it opens
 // each in Chromium, with the headers that it is served with, and fails the test
 // unless axe-core finds nothing, nothing scrolls sideways on 320 px nor on 640 px at
@@ -62,6 +62,9 @@ var allLooks = []aLook{
 // show them: Chinese, and English in large text.
 func CheckPages(t *testing.T, site *web.Site, pages *web.Pages, fixtures []Fixture) {
 	t.Helper()
+	if err := pages.Parse(); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range fixtures {
 		for _, l := range allLooks {
 			if _, err := pages.Draw(l.Visitor, f.Identity, f.Page); err != nil {

@@ -78,9 +78,13 @@ func (p *Pages) Draw(v Visitor, id *Identity, page Page) ([]byte, error) {
 }
 
 func (p *Pages) draw(v Visitor, id *Identity, at *url.URL, page Page) ([]byte, error) {
-	t := p.set[v.Lang][page.Template]
-	if t == nil {
+	read := p.set[v.Lang][page.Template]
+	if read == nil {
 		return nil, fmt.Errorf("no page %q", page.Template)
+	}
+	t, err := read()
+	if err != nil {
+		return nil, fmt.Errorf("read page %s: %w", page.Template, err)
 	}
 	f := frame{Site: p.site.o.Name, Demo: p.site.o.Demo, Page: page, Visitor: v, Identity: id,
 		Places: p.site.places(id, at.Path), Switch: switches(at)}

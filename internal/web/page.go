@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -104,10 +105,25 @@ func (s *Site) Files() map[string][]byte {
 // Pages are the pages of one package: a template per file.
 type Pages struct {
 	site *Site
-	set  map[Lang]map[string]*template.Template
+	set  map[Lang]map[string]func() (*template.Template, error)
 }
 
-// Pages reads the pages of a package. f holds templates/NAME.html, each of which
+// Parse reads every page, and fails if one is broken. Without it a page is read when it
+// is shown for the first time: all of a city's take 15 MB, which the garbage collector
+// would look through again and again for pages that nobody opens.
+func (p *Pages) Parse() error {
+	var errs []error
+	for lang, set := range p.set {
+		for name, page := range set {
+			if _, err := page(); err != nil {
+				errs = append(errs, fmt.Errorf("page %s in %s: %w", name, lang, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Pages finds the pages of a package. f holds templates/NAME.html, each of which
 // defines "content" (and may define "head"), templates/parts/*.html, which any of them
 // uses, and assets/*. It is for start-up: a Site does not change while it serves.
 //
@@ -116,7 +132,7 @@ type Pages struct {
 // address, {{date .T}} and {{clock .T}} tell a time in Shanghai. The templates
 // "field", "problems" and "button" belong to the site.
 func (s *Site) Pages(f fs.FS) (*Pages, error) {
-	p := &Pages{site: s, set: map[Lang]map[string]*template.Template{ZH: {}, EN: {}}}
+	p := &Pages{site: s, set: map[Lang]map[string]func() (*template.Template, error){ZH: {}, EN: {}}}
 	if err := s.addAssets(f); err != nil {
 		return nil, err
 	}
@@ -135,14 +151,13 @@ func (s *Site) Pages(f fs.FS) (*Pages, error) {
 			}
 		}
 		for _, name := range names {
-			short := strings.TrimSuffix(path.Base(name), ".html")
-			page, err := base.Clone()
-			if err != nil {
-				return nil, err
-			}
-			if set[short], err = page.ParseFS(f, name); err != nil {
-				return nil, err
-			}
+			set[strings.TrimSuffix(path.Base(name), ".html")] = sync.OnceValues(func() (*template.Template, error) {
+				page, err := base.Clone()
+				if err != nil {
+					return nil, err
+				}
+				return page.ParseFS(f, name)
+			})
 		}
 	}
 	return p, nil

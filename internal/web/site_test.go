@@ -95,7 +95,14 @@ func TestPagesRefusesWhatIsBroken(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := newSite(t, nil).Pages(tt.f); err == nil {
+			pages, err := newSite(t, nil).Pages(tt.f)
+			if err == nil {
+				if _, drawn := pages.Draw(web.Visitor{Lang: web.EN}, nil, web.Page{Template: "a"}); drawn == nil {
+					t.Error("drawn")
+				}
+				err = pages.Parse()
+			}
+			if err == nil {
 				t.Error("taken")
 			}
 		})
