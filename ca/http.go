@@ -250,7 +250,7 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: caller.Actor(), key: key}); err != nil {
+	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: caller.Actor(), agency: caller.Agency, key: key}); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {
@@ -260,7 +260,7 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 }
 
 // releaseHandler takes a hold back. Whose certificate it is may hold it and release
-// it, as the same client may revoke it.
+// its own hold; the city's clients release any.
 func (c *CA) releaseHandler(w http.ResponseWriter, r *http.Request) error {
 	caller, err := c.caller(r)
 	if err != nil {
@@ -277,7 +277,7 @@ func (c *CA) releaseHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Release(r.Context(), cert.Serial, caller.Actor(), key); err != nil {
+	if err := c.release(r.Context(), revocation{serial: cert.Serial, actor: caller.Actor(), agency: caller.Agency, key: key}); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {

@@ -16,11 +16,13 @@ import (
 const (
 	kindRevoke  = "certificate.revoke"
 	kindRelease = "certificate.release"
+	kindHold    = "certificate.hold" // the city has taken over what an agency held
 )
 
 var (
 	errNotHeld = fault.New(fault.Conflict, "the certificate is not held")
 	errForGood = fault.New(fault.Conflict, "the certificate is revoked for good")
+	errCitys   = fault.New(fault.Denied, "the city has set this hold, and releases it")
 	errKeyUsed = fault.New(fault.Conflict, "the idempotency key was used for another request")
 )
 
@@ -32,9 +34,16 @@ func (c Certificate) Held() bool { return c.Status == Revoked && c.Reason == Cer
 // next CRL of its shard. With a key, the same release of the same actor succeeds
 // again and does nothing; "" is none. It fails, and changes nothing, with kind
 // Invalid for what is no serial number, ErrNotFound for a certificate that was
-// never issued here, and Conflict for one that is not held or is revoked for good.
+// never issued here, and Conflict for one that is not held or is revoked for good. It
+// acts for the city, which releases whatever is held.
 func (c *CA) Release(ctx context.Context, serial, actor, key string) error {
-	r := revocation{serial: serial, actor: actor, key: key}
+	return c.release(ctx, revocation{serial: serial, actor: actor, key: key})
+}
+
+// release fails with kind Denied, beside what Release says, where an agency has not
+// set the hold itself (RFC 5280 section 5.3.1): what the city holds may be held
+// against the agency.
+func (c *CA) release(ctx context.Context, r revocation) error {
 	var did bool
 	err := r.check()
 	if err == nil {
@@ -48,7 +57,7 @@ func (c *CA) Release(ctx context.Context, serial, actor, key string) error {
 	}
 	if did {
 		c.metrics.released.Inc()
-		c.statusChanged(ctx, serial)
+		c.statusChanged(ctx, r.serial)
 	}
 	return nil
 }
@@ -61,18 +70,47 @@ func (c *CA) releaseIn(ctx context.Context, tx db.Tx, r revocation) (bool, error
 	if done, err := c.repeatedChange(ctx, tx, r, "release"); done || err != nil {
 		return false, err
 	}
-	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET status = 'issued', reason = 0, revoked_at = 0, changed_at = $1, revoke_key = NULL
-		WHERE serial = $2 AND status = 'revoked' AND reason = $3`, db.Micros(c.now()), r.serial, int64(CertificateHold))
+	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET status = 'issued', reason = 0, revoked_at = 0, changed_at = $1, revoke_key = NULL, held_by = ''
+		WHERE serial = $2 AND status = 'revoked' AND reason = $3 AND ($4 = '' OR held_by = $4)`, db.Micros(c.now()), r.serial, int64(CertificateHold), r.agency)
 	if err != nil {
 		return false, err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		if old.Status == Revoked {
-			return false, cmpErr(err, errForGood)
-		}
-		return false, cmpErr(err, errNotHeld)
+		return false, cmpErr(err, r.whyNotReleased(old))
 	}
 	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRelease, Actor: r.actor, Data: map[string]any{}})
+}
+
+// whyNotReleased says why a certificate was not released. The city releases what is
+// held: where it did not, somebody has just revoked it for good, or released it.
+func (r revocation) whyNotReleased(old Certificate) error {
+	switch {
+	case old.Held() && r.agency != "":
+		return errCitys
+	case old.Status == Revoked:
+		return errForGood
+	}
+	return errNotHeld
+}
+
+// takeHold makes an agency's hold the city's. Nothing changes for anybody who asks
+// about the certificate. It fails with kind Conflict where the hold is the city's.
+func (c *CA) takeHold(ctx context.Context, tx db.Tx, old Certificate, r revocation) error {
+	var key any
+	if r.key != "" {
+		key = r.actor + "|" + r.key
+	}
+	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET held_by = '', changed_at = $1, revoke_key = $2
+		WHERE serial = $3 AND status = 'revoked' AND reason = $4 AND held_by <> ''`, db.Micros(c.now()), key, r.serial, int64(CertificateHold))
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n != 1 {
+		return cmpErr(err, errRevoked)
+	}
+	_, err = audit.Append(ctx, tx, audit.Event{Kind: kindHold, Actor: r.actor, Object: "certificate:" + old.Serial, Data: map[string]any{
+		"issuer": old.Issuer, "shard": old.Shard, "agency": old.Agency}})
+	return err
 }
 
 // check looks at what needs no database.

@@ -71,6 +71,8 @@ func ParseReason(s string) (Reason, error) {
 var (
 	errSerial = fault.New(fault.Invalid, "a serial number is 1 to 20 bytes in lowercase hex")
 	errReason = fault.New(fault.Invalid, "this is no reason for which certificates are revoked here")
+
+	errRevoked = fault.New(fault.Conflict, "the certificate is revoked already")
 )
 
 // Revoke puts a certificate on the next CRL of its shard: for good, or with
@@ -78,7 +80,8 @@ var (
 // and the date stays that of the hold. It fails, and changes nothing, with kind
 // Invalid for a serial number or a reason that is none or does not fit the
 // certificate, ErrNotFound for a certificate that was never issued here, and
-// Conflict for one that is revoked already.
+// Conflict for one that is revoked already. It acts for the city: its hold of what an
+// agency holds takes that hold over, so that the agency cannot release it any more.
 func (c *CA) Revoke(ctx context.Context, serial string, reason Reason, actor string) error {
 	return c.revoke(ctx, revocation{serial: serial, reason: reason, actor: actor})
 }
@@ -89,6 +92,7 @@ type revocation struct {
 	serial string
 	reason Reason
 	actor  string
+	agency string // for which the actor acts, "" for the city
 	key    string
 }
 
@@ -134,16 +138,19 @@ func (c *CA) revokeIn(ctx context.Context, tx db.Tx, r revocation) (bool, error)
 			return false, nil
 		}
 	}
+	if old.Held() && r.reason == CertificateHold && r.agency == "" {
+		return false, c.takeHold(ctx, tx, old, r)
+	}
 	now := db.Micros(c.now())
 	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET revoked_at = CASE WHEN status = 'revoked' THEN revoked_at ELSE $1 END,
-		status = 'revoked', reason = $2, changed_at = $1, revoke_key = $3
+		status = 'revoked', reason = $2, changed_at = $1, revoke_key = $3, held_by = $6
 		WHERE serial = $4 AND (status = 'issued' OR status = 'revoked' AND reason = $5 AND $2 <> $5)`,
-		now, int64(r.reason), key, r.serial, int64(CertificateHold))
+		now, int64(r.reason), key, r.serial, int64(CertificateHold), r.agency)
 	if err != nil {
 		return false, err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return false, cmpErr(err, fault.New(fault.Conflict, "the certificate is revoked already"))
+		return false, cmpErr(err, errRevoked)
 	}
 	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: map[string]any{"reason": r.reason.String()}})
 }

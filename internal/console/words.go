@@ -102,6 +102,7 @@ var eventWords = map[string]web.Text{
 	"ceremony.hold":               {ZH: "建城仪式", EN: "Ceremony held"},
 	"certificate":                 {ZH: "证书", EN: "Certificate"},
 	"certificate.block":           {ZH: "禁用公钥", EN: "Public key blocked"},
+	"certificate.hold":            {ZH: "市级接管证书暂停", EN: "Hold of a certificate taken over by the city"},
 	"certificate.issue":           {ZH: "签发证书", EN: "Certificate issued"},
 	"certificate.name.add":        {ZH: "分配主机名", EN: "Name given to an agency"},
 	"certificate.name.remove":     {ZH: "收回主机名", EN: "Name taken from an agency"},
