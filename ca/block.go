@@ -113,10 +113,12 @@ func readBlocked(ctx context.Context, tx db.Tx, after []byte) (list []BlockedKey
 	return list, rows.Err()
 }
 
-// keyUseQuery says whether a key is blocked, whether it is compromised or held, and
-// whether it is another's. Each part ends at the first row that says so.
+// keyUseQuery says whether a key is blocked, whether it is compromised or held,
+// whether it is another's, and whether the actor's idempotency key stands for a request
+// that an officer decides on. Each part ends at the first row that says so.
 var keyUseQuery = `SELECT EXISTS (SELECT 1 FROM ca_blocked_keys WHERE spki = $1),
-	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)), ` + anothers("$1", "$2", "$3", "$4")
+	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)), ` + anothers("$1", "$2", "$3", "$4") + `,
+	EXISTS (SELECT 1 FROM ca_requests WHERE requester = $8 AND request_key = $9)`
 
 // anothers is the condition that somebody else, or another purpose, has a certificate
 // for a key. Those of the same subject and purpose, of which there may be many, lie
@@ -138,12 +140,14 @@ func anothers(key, agency, holder, profile string) string {
 // checkKeyUse refuses a key that is blocked, held or known to be stolen, or that another
 // subject or another purpose has a certificate for.
 func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
-	var blocked, compromised, taken bool
+	var blocked, compromised, taken, waits bool
 	err := tx.QueryRowContext(ctx, keyUseQuery, row.keyHash, row.Agency, row.Holder, string(row.Profile),
-		int64(KeyCompromise), int64(AACompromise), int64(CertificateHold)).Scan(&blocked, &compromised, &taken)
+		int64(KeyCompromise), int64(AACompromise), int64(CertificateHold), row.Actor, row.requestKey).Scan(&blocked, &compromised, &taken, &waits)
 	switch {
 	case err != nil:
 		return err
+	case waits:
+		return errKeyWaits
 	case blocked:
 		return errBlockedKey
 	case compromised:

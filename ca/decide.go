@@ -71,6 +71,11 @@ func (c *CA) decide(ctx context.Context, id string, d Decision) (Pending, error)
 		}
 	}
 	err = c.db.Update(ctx, func(tx db.Tx) error {
+		if d.Approve {
+			if err := checkUnmade(ctx, tx, &p); err != nil {
+				return err
+			}
+		}
 		q := p // the closure may run twice
 		return q.move(ctx, tx, pendingStep{from: Waiting, to: to, actor: "person:" + d.Person, now: p.DecidedAt})
 	})

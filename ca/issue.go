@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -47,6 +48,8 @@ type Request struct {
 	Hosts     []string  // of TLS and SystemServer; nil: those that the CSR names
 	NotBefore time.Time // zero: now
 	NotAfter  time.Time // zero: the profile's usual lifetime; never beyond the issuer's
+
+	Renews string // serial of the certificate that this one follows, "" for none; see RenewalRequest
 
 	Actor          string
 	IdempotencyKey string // "" for none; with one, the same actor's same request is answered with the same certificate
@@ -217,6 +220,9 @@ func (r *Request) hash(pub crypto.PublicKey) ([]byte, error) {
 	parts = append(parts, r.Hosts...)
 	if r.Firm != "" || r.Person != "" || r.Name != "" { // the others' hashes are as they were before there were these
 		parts = append(parts, "firm", r.Firm, "person", r.Person, "name", r.Name)
+	}
+	if r.Renews != "" && !strings.HasPrefix(r.Actor, requestActor) { // what a request was for is decided
+		parts = append(parts, "renews", r.Renews)
 	}
 	for _, p := range parts {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))

@@ -92,18 +92,14 @@ func (c *CA) renewHandler(w http.ResponseWriter, r *http.Request) error {
 // answerRequest issues and answers with the certificate, or keeps the request for an
 // officer and answers with that.
 func (c *CA) answerRequest(w http.ResponseWriter, r *http.Request, wish Request, waits bool) error {
-	if waits {
-		p, err := c.Submit(r.Context(), wish)
-		if err != nil {
-			return err
-		}
-		return web.WriteJSON(w, http.StatusAccepted, map[string]any{"request": viewPending(p)})
-	}
-	cert, err := c.Issue(r.Context(), wish)
+	a, err := c.Ask(r.Context(), wish, waits)
 	if err != nil {
 		return err
 	}
-	v, err := c.fullView(r, cert)
+	if a.Pending.ID != "" {
+		return web.WriteJSON(w, http.StatusAccepted, map[string]any{"request": viewPending(a.Pending)})
+	}
+	v, err := c.fullView(r, a.Certificate)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,8 @@ func (c *CA) NeedsApproval(kind profile.Kind) bool { return c.profiles[kind].Nee
 // Submit keeps a request for an officer to decide on, after it was checked as if it
 // were to be issued now. The same request of the same actor under the same key is
 // answered with what became of the first. It fails as Issue does, with kind Invalid
-// for one that brings no CSR or no idempotency key, and Conflict while a hundred wait.
+// for one that brings no CSR or no idempotency key, and Conflict while a hundred wait,
+// or where a certificate was asked for under the key.
 func (c *CA) Submit(ctx context.Context, r Request) (Pending, error) {
 	if r.CSR == nil || r.IdempotencyKey == "" {
 		return Pending{}, fault.New(fault.Invalid, "a request that waits needs a certificate request and an idempotency key")
@@ -104,7 +105,7 @@ func (c *CA) submit(ctx context.Context, r Request) (Pending, error) {
 	}
 	at := c.now()
 	p := Pending{ID: db.NewID(), Request: r, State: Waiting, CreatedAt: at, ExpiresAt: at.Add(pendingLife), hash: hash}
-	err = c.db.Update(ctx, func(tx db.Tx) error { return insertPending(ctx, tx, &p) })
+	err = c.keep(ctx, &p)
 	if db.IsUnique(err) { // the same call, at the same time
 		return c.submitted(ctx, r, hash)
 	}
@@ -116,6 +117,9 @@ func (c *CA) submit(ctx context.Context, r Request) (Pending, error) {
 func (c *CA) submitted(ctx context.Context, r Request, hash []byte) (p Pending, err error) {
 	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
 		p, err = findPending(ctx, tx, `requester = $1 AND request_key = $2`, r.Actor, r.IdempotencyKey)
+		if err == nil && p.State == Waiting { // whoever keeps it may be about to take it back
+			err = checkUnmade(ctx, tx, &p)
+		}
 		return err
 	})
 	switch {

@@ -6,6 +6,9 @@ import (
 	"github.com/signet-city/signet/internal/db"
 )
 
+// TakeBack looks once more at a request that was kept.
+func (c *CA) TakeBack(ctx context.Context, p Pending) error { return c.takeBack(ctx, &p) }
+
 // ApproveOnly approves a request as a process does that dies before the certificate
 // is made, or after it was made, before the request says so.
 func (c *CA) ApproveOnly(ctx context.Context, id, person string, issue bool) (serial string, err error) {

@@ -11,14 +11,14 @@ import (
 	"github.com/signet-city/signet/internal/db"
 )
 
-const pendingColumns = `id, agency, profile, firm, person, issuer, name, hosts, csr, not_before, not_after, state, requester, request_key, request_hash,
+const pendingColumns = `id, agency, profile, firm, person, issuer, name, hosts, csr, not_before, not_after, renews, state, requester, request_key, request_hash,
 	decider, decide_key, reason, note, serial, created_at, expires_at, decided_at`
 
 func scanPending(scan func(...any) error) (p Pending, err error) {
 	var hosts string
 	var notBefore, notAfter, created, expires, decided int64
 	r := &p.Request
-	err = scan(&p.ID, &r.Agency, &r.Profile, &r.Firm, &r.Person, &r.Issuer, &r.Name, &hosts, &r.CSR, &notBefore, &notAfter, &p.State, &r.Actor, &r.IdempotencyKey, &p.hash,
+	err = scan(&p.ID, &r.Agency, &r.Profile, &r.Firm, &r.Person, &r.Issuer, &r.Name, &hosts, &r.CSR, &notBefore, &notAfter, &r.Renews, &p.State, &r.Actor, &r.IdempotencyKey, &p.hash,
 		&p.Decider, &p.decideKey, &p.Reason, &p.Note, &p.Serial, &created, &expires, &decided)
 	if hosts != "" {
 		r.Hosts = strings.Fields(hosts)
@@ -56,6 +56,9 @@ func listPending(ctx context.Context, tx db.Tx, where string, args ...any) (list
 // insertPending writes a request that waits, with its event, unless too many do.
 func insertPending(ctx context.Context, tx db.Tx, p *Pending) error {
 	r := &p.Request
+	if err := checkUnmade(ctx, tx, p); err != nil {
+		return err
+	}
 	var waiting int64
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_requests WHERE state = 'waiting' AND agency = $1 AND (agency <> '' OR requester = $2)`,
 		r.Agency, r.Actor).Scan(&waiting)
@@ -66,10 +69,10 @@ func insertPending(ctx context.Context, tx db.Tx, p *Pending) error {
 		return errMany
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO ca_requests (id, agency, profile, firm, person, issuer, name, hosts, csr, not_before, not_after, state,
-		requester, request_key, request_hash, created_at, expires_at, changed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'waiting', $12, $13, $14, $15, $16, $15)`,
+		requester, request_key, request_hash, created_at, expires_at, changed_at, renews)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'waiting', $12, $13, $14, $15, $16, $15, $17)`,
 		p.ID, r.Agency, string(r.Profile), r.Firm, r.Person, r.Issuer, r.Name, strings.Join(r.Hosts, " "), r.CSR, db.Micros(r.NotBefore), db.Micros(r.NotAfter),
-		r.Actor, r.IdempotencyKey, p.hash, db.Micros(p.CreatedAt), db.Micros(p.ExpiresAt))
+		r.Actor, r.IdempotencyKey, p.hash, db.Micros(p.CreatedAt), db.Micros(p.ExpiresAt), r.Renews)
 	if err != nil {
 		return err
 	}

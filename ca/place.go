@@ -41,6 +41,8 @@ func checkRequest(r *Request) error {
 		return fault.New(fault.Invalid, "a certificate needs either a certificate request or a key")
 	case r.CSR != nil && p.own:
 		return fault.New(fault.Invalid, "the city's own certificates are for keys of its keyring")
+	case !isText(r.Renews, 0, 40):
+		return errSerial
 	case !isText(r.Person, 0, 128):
 		return fault.New(fault.Invalid, "the person's id is too long or not printable")
 	case !isText(r.Actor, 1, 128) || !isText(r.IdempotencyKey, 0, 128):

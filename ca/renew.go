@@ -2,7 +2,6 @@ package ca
 
 import (
 	"context"
-	"crypto"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -37,7 +36,7 @@ func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey 
 	if err != nil {
 		return Request{}, false, err
 	}
-	r = Request{Profile: old.Profile, Agency: old.Agency, CSR: v.CSR, NotAfter: v.NotAfter, Actor: v.Actor, IdempotencyKey: v.IdempotencyKey}
+	r = Request{Profile: old.Profile, Agency: old.Agency, CSR: v.CSR, NotAfter: v.NotAfter, Renews: old.Serial, Actor: v.Actor, IdempotencyKey: v.IdempotencyKey}
 	switch p, known := asked[old.Profile]; {
 	case !known || p.own:
 		return Request{}, false, fault.New(fault.Invalid, "certificates of this profile are not renewed on request")
@@ -62,7 +61,7 @@ func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey 
 		return Request{}, false, err
 	}
 	if refusal := c.renewable(old); refusal != nil {
-		if answered, err := c.answered(ctx, r, csr.PublicKey); err != nil || !answered {
+		if answered, err := c.answered(ctx, r); err != nil || !answered {
 			return Request{}, false, cmpErr(err, refusal)
 		}
 	}
@@ -84,18 +83,11 @@ func (c *CA) renewable(old Certificate) error {
 // answered reports whether this very request was answered under its key before, with a
 // certificate or by keeping it for an officer. Whoever lost the answer gets it again,
 // also after the old certificate was revoked as superseded.
-func (c *CA) answered(ctx context.Context, r Request, pub crypto.PublicKey) (bool, error) {
+func (c *CA) answered(ctx context.Context, r Request) (bool, error) {
 	if !isText(r.Actor, 1, 128) || !isText(r.IdempotencyKey, 1, 128) {
 		return false, nil
 	}
-	kept, err := r.hash(pub)
-	if err != nil {
-		return false, err
-	}
-	if _, err := c.place(ctx, &r); err != nil { // the issuer is part of what a certificate answers
-		return false, err
-	}
-	made, err := r.hash(pub)
+	kept, made, err := c.hashes(ctx, r)
 	if err != nil {
 		return false, err
 	}

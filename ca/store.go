@@ -135,16 +135,17 @@ func (c *Certificate) event(step string) audit.Event {
 // abandoned because this process took too long.
 var errOvertaken = fault.New(fault.Unavailable, "the certificate took too long to be signed and was abandoned, try again")
 
-// issuedQuery turns an intent into a certificate unless its key is another's. On
-// PostgreSQL two intents for one key do not see each other while both are written. Here
+// issuedQuery turns an intent into a certificate unless its key is another's, or a
+// request waits under its idempotency key. On PostgreSQL two intents for one key do not
+// see each other while both are written, nor does an intent see such a request. Here
 // both are there: at most one of them becomes a certificate.
 var issuedQuery = `UPDATE ca_certificates SET status = 'issued', der = $1, changed_at = $2 WHERE serial = $3 AND status = 'intent'
-	AND NOT ` + anothers("$4", "$5", "$6", "$7")
+	AND NOT ` + anothers("$4", "$5", "$6", "$7") + ` AND NOT EXISTS (SELECT 1 FROM ca_requests WHERE requester = $8 AND request_key = $9)`
 
 // storeIssued turns an intent into a certificate, with its outcome event and its
 // entry in the log.
 func storeIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
-	res, err := tx.ExecContext(ctx, issuedQuery, c.DER, db.Micros(c.ChangedAt), c.Serial, c.keyHash, c.Agency, c.Holder, string(c.Profile))
+	res, err := tx.ExecContext(ctx, issuedQuery, c.DER, db.Micros(c.ChangedAt), c.Serial, c.keyHash, c.Agency, c.Holder, string(c.Profile), c.Actor, c.requestKey)
 	if err != nil {
 		return err
 	}
@@ -163,8 +164,12 @@ func storeIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
 
 // whyNotIssued says why an intent did not become a certificate.
 func whyNotIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
-	var still bool
-	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ca_certificates WHERE serial = $1 AND status = 'intent')`, c.Serial).Scan(&still)
+	var still, waits bool
+	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM ca_certificates WHERE serial = $1 AND status = 'intent'),
+		EXISTS (SELECT 1 FROM ca_requests WHERE requester = $2 AND request_key = $3)`, c.Serial, c.Actor, c.requestKey).Scan(&still, &waits)
+	if err == nil && still && waits {
+		return errKeyWaits
+	}
 	if err == nil && still {
 		return errKeyTaken
 	}

@@ -93,12 +93,11 @@ func (s *Service) postAsk(w http.ResponseWriter, r *http.Request, v *visitor) er
 // permits signs documents too, by its extended key usage: one that a clerk keeps waits
 // for an officer like a document key, whatever is issued at once to programs.
 func (s *Service) send(r *http.Request, wish ca.Request) (string, error) {
-	if s.o.CA.NeedsApproval(wish.Profile) || wish.Profile == profile.PermitSigning {
-		p, err := s.o.CA.Submit(r.Context(), wish)
-		return "/agency/requests/" + p.ID, err
+	a, err := s.o.CA.Ask(r.Context(), wish, s.o.CA.NeedsApproval(wish.Profile) || wish.Profile == profile.PermitSigning)
+	if a.Pending.ID != "" {
+		return "/agency/requests/" + a.Pending.ID, err
 	}
-	cert, err := s.o.CA.Issue(r.Context(), wish)
-	return "/agency/certificates/" + cert.Serial, err
+	return "/agency/certificates/" + a.Certificate.Serial, err
 }
 
 // readWish reads the form, with every problem at its field.
