@@ -57,6 +57,7 @@ type Options struct {
 	BaseURL     string                          // plain http, no path: stands in certificates
 	Tokens      web.TokenChecker                // nil: Mount leaves out the administration
 	Instance    byte                            // first byte of serial numbers, 1 to 127; 0 means 1
+	Backdate    time.Duration                   // of what begins without a time of its own; 0 means 5 minutes, at most an hour, below 0 none
 	CRLLifetime time.Duration                   // 0 means 24 hours; a CRL is renewed after half of it
 
 	OCSPLifetime time.Duration // of an answer; 0 means 12 hours; renewed after half of it
@@ -83,6 +84,7 @@ type CA struct {
 	tokens   web.TokenChecker
 	instance byte
 	crlLife  time.Duration
+	backdate time.Duration
 	now      func() time.Time
 	log      *slog.Logger
 	metrics  *metrics
@@ -130,7 +132,10 @@ func Open(ctx context.Context, o Options) (*CA, error) {
 			return nil, fmt.Errorf("open ca: %w", err)
 		}
 	}
-	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, officers: o.Officers, licensed: o.Licensed, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, checkEvery: o.CheckEvery,
+	if o.Backdate > maxBackdate {
+		return nil, errors.New("open ca: a validity begins an hour ago at the earliest")
+	}
+	c := &CA{db: o.DB, ring: o.Ring, agencies: o.Agencies, holders: o.Holders, officers: o.Officers, licensed: o.Licensed, profiles: o.Profiles, base: o.BaseURL, tokens: o.Tokens, instance: o.Instance, crlLife: o.CRLLifetime, backdate: o.Backdate, checkEvery: o.CheckEvery,
 		now: o.Now, log: o.Logger, random: rand.Reader, kick: make(chan struct{}, 1), signers: map[string]*signer{}}
 	c.setDefaults()
 	var err error
@@ -158,6 +163,10 @@ func (c *CA) setDefaults() {
 	if c.instance == 0 {
 		c.instance = 1
 	}
+	if c.backdate == 0 {
+		c.backdate = usualBackdate
+	}
+	c.backdate = max(c.backdate, 0)
 	if c.crlLife == 0 {
 		c.crlLife = 24 * time.Hour
 	}

@@ -25,13 +25,6 @@ import (
 	"github.com/signet-city/signet/internal/keys"
 )
 
-// How far from now a validity may begin. Further back would let a certificate
-// claim signatures made before it.
-const (
-	maxBackdate = time.Hour
-	maxAhead    = 366 * 24 * time.Hour
-)
-
 // Request asks for one certificate. The key is proved by a CSR or, for keys at
 // hand, by signing one with Key.
 type Request struct {
@@ -46,7 +39,7 @@ type Request struct {
 
 	Name      string    // of the program, for SystemClient alone
 	Hosts     []string  // of TLS and SystemServer; nil: those that the CSR names
-	NotBefore time.Time // zero: now
+	NotBefore time.Time // zero: now, or a few minutes ago, as the profile has it
 	NotAfter  time.Time // zero: the profile's usual lifetime; never beyond the issuer's
 
 	Renews string // serial of the certificate that this one follows, "" for none; see RenewalRequest
@@ -260,14 +253,11 @@ func (c *CA) repeated(ctx context.Context, r Request, hash []byte) (Certificate,
 
 // template returns the unsigned certificate and its row.
 func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, pub crypto.PublicKey, s *signer) (*x509.Certificate, Certificate, error) {
-	now := c.now()
-	if r.NotBefore.IsZero() {
-		r.NotBefore = now
+	from, err := c.begin(r)
+	if err != nil {
+		return nil, Certificate{}, err
 	}
-	if r.NotBefore.Before(now.Add(-maxBackdate)) || r.NotBefore.After(now.Add(maxAhead)) {
-		return nil, Certificate{}, fault.New(fault.Invalid, "the validity begins too long ago or too far ahead")
-	}
-	if now.After(s.cert.NotAfter) {
+	if c.now().After(s.cert.NotAfter) {
 		return nil, Certificate{}, fault.New(fault.Unavailable, "the issuer's certificate has expired")
 	}
 	serial, err := profile.NewSerial(c.instance, c.random)
@@ -278,7 +268,7 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 	if err != nil {
 		return nil, Certificate{}, err
 	}
-	t, err := profile.Template(profile.Request{Kind: r.Profile, Subject: subject, Public: pub, Serial: serial, NotBefore: r.NotBefore,
+	t, err := profile.Template(profile.Request{Kind: r.Profile, Subject: subject, Public: pub, Serial: serial, NotBefore: from,
 		NotAfter: r.NotAfter, Hosts: r.Hosts, Policy: c.profiles[r.Profile], CRL: url, OCSP: responderOf(c.base, r.Profile, r.Issuer), CAIssuers: caURL(c.base, r.Issuer, s.cert)}, s.cert)
 	if err != nil {
 		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())

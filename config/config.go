@@ -194,6 +194,13 @@ type CA struct {
 	// Default: 96h. Danger: short, and an outage makes every certificate
 	// unverifiable; long, and a revoked one passes that long.
 	CRLLife time.Duration `koanf:"crl_life"`
+
+	// Backdate is how long before its issue a certificate begins to be valid, for
+	// peers whose clocks are slow. Keys that sign permits, documents or timestamps
+	// begin when they are issued, whatever stands here. From 1s to 1h.
+	// Default: 5m. Danger: short, and such peers refuse a certificate that was
+	// just made.
+	Backdate time.Duration `koanf:"backdate"`
 }
 
 // Profiles are the policies of certificates by profile.

@@ -57,7 +57,7 @@ func TestDefaults(t *testing.T) {
 		KEKFile: "/var/lib/signet/kek", RootKeyFile: "/var/lib/signet/root.key",
 		Log:    config.Log{Level: "info", Format: "text"},
 		Trust:  config.Trust{BundleLife: 336 * time.Hour, SnapshotLife: 72 * time.Hour, HeadLife: 24 * time.Hour},
-		CA:     config.CA{CRLLife: 96 * time.Hour},
+		CA:     config.CA{CRLLife: 96 * time.Hour, Backdate: 5 * time.Minute},
 		PKCS11: config.PKCS11{Concurrent: 4},
 		Site:   config.Site{NameZH: "一网通办", NameEN: "City services"},
 		Limits: config.Limits{BodyBytes: 8 << 20, BatchLines: 10_000},
@@ -260,6 +260,8 @@ func TestValidate(t *testing.T) {
 		{"head outlives snapshot", "trust.head_life", "73h", "must not be longer than trust.snapshot_life"},
 		{"bundle shorter than snapshot", "trust.bundle_life", "71h", "must not be longer than trust.bundle_life"},
 		{"crl too long", "ca.crl_life", "241h", "must be from 1m"},
+		{"backdated too far", "ca.backdate", "61m", "must be from 1s to 1h"},
+		{"backdated into the future", "ca.backdate", "-1m", "must be from 1s to 1h"},
 		{"small body", "limits.body_bytes", "4095", "must be from 4096"},
 		{"root beside kek", "root_key_file", "/var/lib/signet/./kek", "same file"},
 	}

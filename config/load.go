@@ -236,6 +236,7 @@ func (c *Config) fillDefaults(credentials string) {
 	life(&c.Trust.SnapshotLife, 72*time.Hour)
 	life(&c.Trust.HeadLife, 24*time.Hour)
 	life(&c.CA.CRLLife, 96*time.Hour)
+	life(&c.CA.Backdate, 5*time.Minute)
 	number(&c.PKCS11.Concurrent, 4)
 	number(&c.Limits.BodyBytes, 8<<20)
 	number(&c.Limits.BatchLines, 10_000)

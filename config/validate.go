@@ -231,6 +231,7 @@ func (c Config) checkLives(check func(key, message string)) {
 		{"trust.snapshot_life", c.Trust.SnapshotLife, time.Second, 336 * time.Hour},
 		{"trust.head_life", c.Trust.HeadLife, time.Second, 168 * time.Hour},
 		{"ca.crl_life", c.CA.CRLLife, time.Minute, 240 * time.Hour},
+		{"ca.backdate", c.CA.Backdate, time.Second, time.Hour},
 	} {
 		if l.life < l.least || l.life > l.most {
 			check(l.key, fmt.Sprintf("must be from %v to %v", l.least, l.most))

@@ -48,6 +48,7 @@ type Rules struct {
 	Longest  time.Duration           // longest validity
 	Keys     []Algorithm             // keys that it accepts
 	Hosts    bool                    // needs names of hosts; without it they are forbidden
+	Lasting  bool                    // signs what is checked long afterwards: never begins before it was asked for
 	NoCheck  bool                    // carries id-pkix-ocsp-nocheck (RFC 6960 section 4.2.2.2.1)
 }
 
@@ -93,10 +94,10 @@ func usages(oids ...asn1.ObjectIdentifier) []asn1.ObjectIdentifier { return oids
 var table = map[Kind]Rules{
 	Root:   {CA: true, PathLen: -1, Usage: certifies, Subject: Organization, Usual: 7300 * day, Longest: 10958 * day, Keys: []Algorithm{P256, P384}},
 	Issuer: {CA: true, PathLen: 0, Usage: certifies, Subject: Organization, Usual: 3650 * day, Longest: 5479 * day, Keys: []Algorithm{P256, P384}},
-	PermitSigning: {PathLen: -1, Usage: signs, Extended: usages(oidDocumentSigning), Subject: Organization,
+	PermitSigning: {Lasting: true, PathLen: -1, Usage: signs, Extended: usages(oidDocumentSigning), Subject: Organization,
 		Usual: 730 * day, Longest: 1827 * day, Keys: []Algorithm{P256, P384, Ed25519}},
 	// Whoever signs a document commits to its content.
-	DocumentSigning: {PathLen: -1, Usage: signs | x509.KeyUsageContentCommitment, Extended: usages(oidDocumentSigning), Subject: Organization,
+	DocumentSigning: {Lasting: true, PathLen: -1, Usage: signs | x509.KeyUsageContentCommitment, Extended: usages(oidDocumentSigning), Subject: Organization,
 		Usual: 730 * day, Longest: 1827 * day, Keys: []Algorithm{P256, P384, RSA}},
 	SystemServer: {PathLen: -1, Usage: signs, Extended: usages(oidServerAuth), Subject: Organization, Hosts: true,
 		Usual: 90 * day, Longest: 398 * day, Keys: []Algorithm{P256, P384, RSA}},
@@ -111,7 +112,7 @@ var table = map[Kind]Rules{
 		Usual: 365 * day, Longest: 825 * day, Keys: []Algorithm{P256, P384}},
 	OCSP: {PathLen: -1, Usage: signs, Extended: usages(oidOCSPSigning), Subject: Organization,
 		Usual: 90 * day, Longest: 398 * day, Keys: []Algorithm{P256, P384}, NoCheck: true},
-	Timestamp: {PathLen: -1, Usage: signs, Extended: usages(oidTimeStamping), Critical: true, Subject: Organization,
+	Timestamp: {Lasting: true, PathLen: -1, Usage: signs, Extended: usages(oidTimeStamping), Critical: true, Subject: Organization,
 		Usual: 1095 * day, Longest: 1827 * day, Keys: []Algorithm{P256, P384}},
 	TLS: {PathLen: -1, Usage: signs, Extended: usages(oidServerAuth), Subject: Organization, Hosts: true,
 		Usual: 90 * day, Longest: 398 * day, Keys: []Algorithm{P256, P384, RSA}},

@@ -115,11 +115,11 @@ func setValidity(t *x509.Certificate, r Request, rules Rules, issuer *x509.Certi
 		return errors.New("the beginning of the validity is missing")
 	}
 	from, until := r.NotBefore.UTC().Truncate(time.Second), r.NotAfter.UTC().Truncate(time.Second)
-	if r.NotAfter.IsZero() {
-		until = from.Add(rules.Usual - time.Second) // both ends count (RFC 5280 section 4.1.2.5)
-	}
 	if issuer != nil && from.Before(issuer.NotBefore) {
 		from = issuer.NotBefore
+	}
+	if r.NotAfter.IsZero() {
+		until = from.Add(rules.Usual - time.Second) // both ends count (RFC 5280 section 4.1.2.5)
 	}
 	if issuer != nil && until.After(issuer.NotAfter) {
 		until = issuer.NotAfter

@@ -92,7 +92,7 @@ type Options struct {
 	Demo                               bool     // the pages say that all is invented
 	Want                               Bases    // refuse a city that was made for others; "" accepts what is kept
 	BundleLife, SnapshotLife, HeadLife time.Duration
-	CRLLife                            time.Duration
+	CRLLife, Backdate                  time.Duration
 	Witnesses                          []string          // of the log, each "URL VERIFIERKEY"
 	Keys                               map[string]string // policies of keys by purpose, see Policies; nil means the defaults
 	Profiles                           map[string]string // how profiles of certificates are narrowed, see Profiles; nil: not at all
@@ -227,7 +227,7 @@ func (c *City) openServices(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, Holders: c.Registry, Officers: deciders{c}, Licensed: licensed{c}, Profiles: certificates, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife, CheckEvery: checkEvery,
+	c.CA, err = ca.Open(ctx, ca.Options{DB: c.DB, Ring: c.Ring, Agencies: c.Registry, Holders: c.Registry, Officers: deciders{c}, Licensed: licensed{c}, Profiles: certificates, BaseURL: c.HTTP, Tokens: c.OIDC, CRLLifetime: o.CRLLife, Backdate: o.Backdate, CheckEvery: checkEvery,
 		Now: o.Now, Logger: o.Logger, Registerer: o.Metrics})
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func (e *env) serve(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	o := city.Options{Where: where, Name: web.Text{ZH: cfg.Site.NameZH, EN: cfg.Site.NameEN}, BundleLife: cfg.Trust.BundleLife, SnapshotLife: cfg.Trust.SnapshotLife, HeadLife: cfg.Trust.HeadLife,
-		CRLLife: cfg.CA.CRLLife, BodyBytes: cfg.Limits.BodyBytes, BatchLines: int(cfg.Limits.BatchLines), Keys: keyPolicies(cfg), Profiles: profiles(cfg), PrivateAddresses: cfg.Egress.AllowPrivateAddressesInsecure, Sandbox: cfg.Sandbox.Enabled, Witnesses: witnesses(cfg), Logger: obs.NewLogger(e.stderr, level, cfg.Log.Format == "json"),
+		CRLLife: cfg.CA.CRLLife, Backdate: cfg.CA.Backdate, BodyBytes: cfg.Limits.BodyBytes, BatchLines: int(cfg.Limits.BatchLines), Keys: keyPolicies(cfg), Profiles: profiles(cfg), PrivateAddresses: cfg.Egress.AllowPrivateAddressesInsecure, Sandbox: cfg.Sandbox.Enabled, Witnesses: witnesses(cfg), Logger: obs.NewLogger(e.stderr, level, cfg.Log.Format == "json"),
 		Metrics: obs.NewRegistry()}
 	if cfg.SourceOf("issuer") != "default" {
 		o.Want.Issuer = cfg.Issuer
