@@ -238,6 +238,8 @@ func TestTemplateRefuses(t *testing.T) {
 		{"wildcard", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"*.example"} }},
 		{"host with zone", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"fe80::1%eth0"} }},
 		{"host twice", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"a", "a"} }},
+		{"one address, written in two ways", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"10.0.0.1", "::ffff:10.0.0.1"} }},
+		{"one address of IPv6, written in two ways", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"2001:db8::1", "2001:DB8:0::1"} }},
 		{"host in capitals", issuer, func(r *profile.Request) { r.Kind, r.Hosts = profile.TLS, []string{"A"} }},
 		{"CRL over https", issuer, func(r *profile.Request) { r.CRL = "https://city.example/1.crl" }},
 		{"no CRL", issuer, func(r *profile.Request) { r.CRL = "" }},

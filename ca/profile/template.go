@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -163,13 +162,18 @@ func CheckHosts(hosts []string) error {
 	if len(hosts) == 0 || len(hosts) > maxHosts {
 		return fmt.Errorf("there must be 1 to %d names of hosts", maxHosts)
 	}
-	for i, h := range hosts {
-		if slices.Contains(hosts[:i], h) {
-			return errors.New("a host is named twice")
-		}
+	seen := map[string]bool{} // addresses as certificates have them, however they are written
+	for _, h := range hosts {
+		key := h
 		if ip, err := netip.ParseAddr(h); (err != nil || ip.Zone() != "") && !validHost(h) {
 			return fmt.Errorf("%.64q is neither an IP address nor a DNS name in lowercase", h)
+		} else if err == nil {
+			key = ip.Unmap().String()
 		}
+		if seen[key] {
+			return errors.New("a host is named twice")
+		}
+		seen[key] = true
 	}
 	return nil
 }
