@@ -129,7 +129,7 @@ func checkWishes(kind profile.Kind, r *x509.CertificateRequest) error {
 				return badCSR("asks for another extended key usage than its profile has")
 			}
 		case e.Id.Equal(oidSubjectAltName) && rules.Hosts:
-			if len(r.EmailAddresses)+len(r.URIs) > 0 || len(r.DNSNames)+len(r.IPAddresses) == 0 {
+			if !namesHosts(e.Value) {
 				return badCSR("names something else than hosts")
 			}
 		case e.Id.Equal(oidSubjectKeyID):
@@ -138,4 +138,15 @@ func checkWishes(kind profile.Kind, r *x509.CertificateRequest) error {
 		}
 	}
 	return nil
+}
+
+// namesHosts reports whether a subject alternative name (RFC 5280 section 4.2.1.6) holds
+// DNS names and IP addresses, and nothing else. crypto/x509 shows mail addresses and
+// URIs, and passes over other kinds of names.
+func namesHosts(value []byte) bool {
+	var names []asn1.RawValue
+	rest, err := asn1.Unmarshal(value, &names)
+	return err == nil && len(rest) == 0 && len(names) > 0 && !slices.ContainsFunc(names, func(n asn1.RawValue) bool {
+		return n.Class != asn1.ClassContextSpecific || n.Tag != 2 && n.Tag != 7 // dNSName, iPAddress
+	})
 }

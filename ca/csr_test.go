@@ -132,6 +132,38 @@ func TestParseCSRAccepts(t *testing.T) {
 	}
 }
 
+// TestParseCSRRefusesOtherNames: beside hosts a request may name what Go does not show:
+// none of it stands in the certificate, so that it is refused and not passed over.
+func TestParseCSRRefusesOtherNames(t *testing.T) {
+	host := asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, Bytes: []byte("a.example")}
+	for name, other := range map[string]asn1.RawValue{
+		"another kind": {Class: asn1.ClassContextSpecific, Tag: 0, IsCompound: true, Bytes: []byte{0x06, 0x03, 0x2a, 0x03, 0x04, 0xa0, 0x03, 0x0c, 0x01, 'x'}},
+		"mail":         {Class: asn1.ClassContextSpecific, Tag: 1, Bytes: []byte("a@a.example")},
+		"X.400":        {Class: asn1.ClassContextSpecific, Tag: 3, IsCompound: true, Bytes: []byte{0x30, 0x00}},
+		"a directory":  {Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0x00}},
+		"EDI":          {Class: asn1.ClassContextSpecific, Tag: 5, IsCompound: true, Bytes: []byte{0xa1, 0x03, 0x0c, 0x01, 'x'}},
+		"a URI":        {Class: asn1.ClassContextSpecific, Tag: 6, Bytes: []byte("https://a.example/")},
+		"an OID":       {Class: asn1.ClassContextSpecific, Tag: 8, Bytes: []byte{0x2a, 0x03, 0x04}},
+	} {
+		value, err := asn1.Marshal([]asn1.RawValue{host, other})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = ca.ParseCSR(profile.SystemServer, csr(t, ecKey(t), extended(false, value, 2, 5, 29, 17))); err == nil {
+			t.Errorf("%s was passed over", name)
+			continue
+		}
+		wantKind(t, err, fault.Invalid)
+	}
+	value, err := asn1.Marshal([]asn1.RawValue{host, {Class: asn1.ClassContextSpecific, Tag: 7, Bytes: []byte{192, 0, 2, 7}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := ca.ParseCSR(profile.SystemServer, csr(t, ecKey(t), extended(false, value, 2, 5, 29, 17))); err != nil || len(r.DNSNames)+len(r.IPAddresses) != 2 {
+		t.Errorf("hosts alone: %v", err)
+	}
+}
+
 func opensslCSR(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
