@@ -43,6 +43,9 @@ type Holders interface {
 	FindFirm(ctx context.Context, uscc string) (registry.Firm, error)
 	PersonByID(ctx context.Context, id string) (registry.Person, error)
 	PostsOf(ctx context.Context, person string) ([]registry.Post, error)
+	// ActedFor reports, in the caller's transaction, whether a person acted for a firm at
+	// any moment from since until now.
+	ActedFor(ctx context.Context, tx db.Tx, person, firm string, since, now time.Time) (bool, error)
 }
 
 // Options are what Open needs. DB, Ring, Agencies and BaseURL are required.

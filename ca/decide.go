@@ -23,7 +23,7 @@ type Decision struct {
 
 var (
 	errNotOfficer = fault.New(fault.Denied, "officers alone decide on requests")
-	errPartial    = fault.New(fault.Denied, "whoever asked, works for the agency or is the person or firm that it is about does not decide")
+	errPartial    = fault.New(fault.Denied, "whoever asked, works for the agency, is the person that it is about or acts for the firm does not decide")
 )
 
 // Decide approves or rejects a request. Before approving, everything is checked again
@@ -31,7 +31,8 @@ var (
 // request waits on. What is approved is issued at once, or a little later by Run when
 // the issuer's key is away or this process dies: see the state of what is returned.
 // It fails with kind Denied for anybody who is no officer, who asked, who works for
-// the agency, or whom the certificate is about, NotFound, Conflict for a request that
+// the agency, whom the certificate is about, or who acts for the firm or did since the
+// request was submitted, NotFound, Conflict for a request that
 // does not wait any more, and as Issue does.
 func (c *CA) Decide(ctx context.Context, id string, d Decision) (Pending, error) {
 	if !isText(d.Reason, 1, 500) || !isText(d.Key, 1, 128) {
@@ -71,6 +72,9 @@ func (c *CA) decide(ctx context.Context, id string, d Decision) (Pending, error)
 		}
 	}
 	err = c.db.Update(ctx, func(tx db.Tx) error {
+		if err := c.apart(ctx, tx, &p, d.Person); err != nil {
+			return err
+		}
 		if d.Approve {
 			if err := checkUnmade(ctx, tx, &p); err != nil {
 				return err
@@ -105,15 +109,22 @@ func (c *CA) impartial(ctx context.Context, p *Pending, person string) error {
 	if r.Actor == "person:"+person || r.Person == person {
 		return errPartial
 	}
-	if r.Firm != "" {
-		firm, err := c.holders.FindFirm(ctx, r.Firm)
-		if err == nil && firm.LegalRep == person {
-			err = errPartial
-		}
-		return err
-	}
 	posts, err := c.holders.PostsOf(ctx, person)
 	if err == nil && r.Agency != "" && slices.ContainsFunc(posts, func(post registry.Post) bool { return post.Agency == r.Agency }) {
+		err = errPartial
+	}
+	return err
+}
+
+// apart fails, in the transaction of the decision, for an officer who is the legal
+// representative of the firm that the request is about, or held a delegation for it at
+// any moment since it was submitted.
+func (c *CA) apart(ctx context.Context, tx db.Tx, p *Pending, person string) error {
+	if p.Request.Firm == "" {
+		return nil
+	}
+	acted, err := c.holders.ActedFor(ctx, tx, person, p.Request.Firm, p.CreatedAt, p.DecidedAt)
+	if err == nil && acted {
 		err = errPartial
 	}
 	return err

@@ -166,6 +166,50 @@ func TestRequestIsRejectedOrWithdrawn(t *testing.T) {
 	})
 }
 
+// TestWhoActsForTheFirmDoesNotDecide: whoever held a delegation for it at any moment
+// since the request was submitted has a part in it, as at a desk.
+func TestWhoActsForTheFirmDoesNotDecide(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		delegate := func() {
+			t.Helper()
+			if _, err := b.registry.Delegate(t.Context(), actor, registry.Delegation{Firm: b.firm.USCC, Person: b.lin}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		withdraw := func() {
+			t.Helper()
+			b.clock.advance(time.Minute)
+			if err := b.registry.Withdraw(t.Context(), actor, b.firm.USCC, b.lin); err != nil {
+				t.Fatal(err)
+			}
+			b.clock.advance(time.Minute)
+		}
+		refused := func(when string, p ca.Pending) {
+			t.Helper()
+			for _, approve := range []bool{true, false} {
+				if _, err := b.a.Decide(t.Context(), p.ID, ca.Decision{Person: b.lin, Approve: approve, Reason: "x", Key: "k"}); fault.KindOf(err) != fault.Denied || err == nil {
+					t.Errorf("%s, approve %v: %v", when, approve, err)
+				}
+			}
+			if now, err := b.a.Pending(t.Context(), p.ID); err != nil || now.State != ca.Waiting {
+				t.Errorf("%s: %s, %v", when, now.State, err)
+			}
+		}
+		wish := func(key string) ca.Request {
+			return ca.Request{Profile: profile.Firm, Firm: b.firm.USCC, CSR: firmCSR(t), Actor: actor, IdempotencyKey: key}
+		}
+		first := b.submit(t, wish("first"))
+		delegate()
+		refused("who acts for it", first)
+		withdraw()
+		refused("who acted for it since", first)
+		if p, err := b.a.Decide(t.Context(), b.submit(t, wish("second")).ID, yes(b.lin)); err != nil || p.State != ca.Made {
+			t.Errorf("who acted for it before: %+v, %v", p, err)
+		}
+	})
+}
+
 // TestWhoDecides: an officer who has no part in it, and nobody else.
 func TestWhoDecides(t *testing.T) {
 	b := newBench(t, testkit.SQLite(t))
