@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -112,6 +113,23 @@ func TestUnprovenKey(t *testing.T) {
 		}
 		if c.rows(t) != before || c.logSize(t) != events {
 			t.Error("something was written")
+		}
+	})
+}
+
+// TestOrderThatNoDatabaseHas: the name of an order comes from an address, too.
+func TestOrderThatNoDatabaseHas(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		b := newBench(t, d)
+		for _, id := range []string{"", "a\x00", "\xff", strings.Repeat("x", 5000)} {
+			if _, err := b.a.FindOrder(t.Context(), id); !errors.Is(err, ca.ErrNoOrder) {
+				t.Errorf("%.20q: %v", id, err)
+			}
+			if _, err := b.a.Redeem(t.Context(), id, actor, firmCSR(t)); !errors.Is(err, ca.ErrNoOrder) {
+				t.Errorf("redeemed %.20q: %v", id, err)
+			}
+			_, err := b.a.Withdraw(t.Context(), id, actor)
+			wantKind(t, err, fault.NotFound)
 		}
 	})
 }

@@ -73,6 +73,9 @@ func scanOrder(scan func(...any) error) (o Order, err error) {
 
 // FindOrder returns an order. It fails with ErrNoOrder.
 func (c *CA) FindOrder(ctx context.Context, id string) (o Order, err error) {
+	if !isText(id, 1, 64) { // such as PostgreSQL does not look for
+		return o, ErrNoOrder
+	}
 	err = c.db.Read(ctx, func(tx db.Tx) (err error) {
 		o, err = scanOrder(tx.QueryRowContext(ctx, `SELECT `+orderColumns+` FROM ca_orders WHERE id = $1`, id).Scan)
 		return err

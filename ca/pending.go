@@ -181,6 +181,9 @@ func (c *CA) Withdraw(ctx context.Context, id, actor string) (p Pending, err err
 	if !isText(actor, 1, 128) {
 		return p, fault.New(fault.Invalid, "the actor is missing, too long or not printable")
 	}
+	if !isText(id, 1, 64) {
+		return p, fmt.Errorf("withdraw request: %w", errNoRequest)
+	}
 	err = c.db.Update(ctx, func(tx db.Tx) (err error) {
 		if p, err = findPending(ctx, tx, `id = $1`, id); err != nil || p.State == Withdrawn {
 			return err
