@@ -395,7 +395,8 @@ func TestOpenSSLKeepsShardsApart(t *testing.T) {
 func TestSleeperDoesNotPublishAnOlderCRL(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
 		c := newCity(t, d)
-		wake, err := c.SlowCRL(t.Context(), "city")
+		c.publish(t)
+		wake, err := c.SlowCRL(t.Context(), "city", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -407,7 +408,7 @@ func TestSleeperDoesNotPublishAnOlderCRL(t *testing.T) {
 		if err := wake(); err != nil {
 			t.Fatal(err)
 		}
-		if list := c.crl(t, "city", 1); list.Number.Int64() != 2 || len(list.RevokedCertificateEntries) != 1 {
+		if list := c.crl(t, "city", 1); list.Number.Int64() != 3 || len(list.RevokedCertificateEntries) != 1 {
 			t.Errorf("number %v, %d entries", list.Number, len(list.RevokedCertificateEntries))
 		}
 	})

@@ -130,13 +130,13 @@ func CeremonySteps(ctx context.Context, o CeremonyOptions, steps int) (done bool
 
 // SlowCRL makes a CRL and returns what publishes it, as a replica does that falls
 // asleep between.
-func (c *CA) SlowCRL(ctx context.Context, issuer string) (publish func() error, err error) {
+func (c *CA) SlowCRL(ctx context.Context, issuer string, shard int64) (publish func() error, err error) {
 	s, err := c.active(ctx, issuer)
 	if err != nil {
 		return nil, err
 	}
 	now := c.now()
-	d := draft{issuer: issuer, shard: 1, from: now.UTC().Truncate(time.Second), until: now.Add(c.crlLife).UTC().Truncate(time.Second)}
+	d := draft{issuer: issuer, shard: shard, from: now.UTC().Truncate(time.Second), until: now.Add(c.crlLife).UTC().Truncate(time.Second)}
 	err = c.db.Update(ctx, func(tx db.Tx) error {
 		return reserve(ctx, tx, &d, "system", `$3 > 0`, db.Micros(now), db.Micros(now.Add(busy)), int64(1), issuer, d.shard)
 	})

@@ -497,11 +497,11 @@ func (h *holding) insertShards(ctx context.Context, tx db.Tx) error {
 		if err := insertIssuer(ctx, tx, is.ID, h.Ceremony.level(is), is.Area); err != nil {
 			return err
 		}
-		if err := insertShard(ctx, tx, is.ID, 1, h.issuers[is.ID].key, crlURL(h.BaseURL, is.ID, 1)); err != nil {
+		if err := insertShard(ctx, tx, newShard{issuer: is.ID, shard: 1, key: h.issuers[is.ID].key, url: crlURL(h.BaseURL, is.ID, 1), leased: shardBlock}); err != nil {
 			return err
 		}
 	}
-	if err := insertShard(ctx, tx, Root, 1, Root, h.crl.url); err != nil {
+	if err := insertShard(ctx, tx, newShard{issuer: Root, shard: 1, key: Root, url: h.crl.url, leased: shardBlock}); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE ca_shards SET reserved = $1 WHERE issuer = $2 AND shard = 1`, h.crl.number, Root); err != nil {

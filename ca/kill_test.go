@@ -197,7 +197,7 @@ func upTo(t *testing.T, c *ca.CA, point string) (serial string, err error) {
 	}
 	switch point {
 	case "amid the publication of a CRL":
-		_, err = c.SlowCRL(ctx, "city") // reserved and signed, not stored
+		_, err = c.SlowCRL(ctx, "city", 1) // reserved and signed, not stored
 	case "after the publication":
 		err = c.PublishCRLs(ctx)
 	}

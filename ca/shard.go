@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/signet-city/signet/internal/db"
 )
@@ -48,43 +49,79 @@ func (c *CA) nextShard(ctx context.Context, s *signer) (shard int64, url string,
 	return l.shard, l.url, nil
 }
 
-// leaseShard takes a block of the key's shard that has room, or opens the next
-// one and publishes its CRL before any certificate names it.
+// A new shard's CRL is made in milliseconds, here or by another replica: so often, and
+// after so long, it is looked for.
+const (
+	shardLooks = 10
+	shardPause = 50 * time.Millisecond
+)
+
+// leaseShard takes a block of the key's shard that has room, or opens the next one. No
+// certificate names a shard before its CRL is published: whoever opened it may have
+// failed at that, or be at it still. It fails with errUnderWay while another replica is.
 func (c *CA) leaseShard(ctx context.Context, s *signer) (*shardLease, error) {
-	var l *shardLease
-	var opened bool
-	err := c.db.Update(ctx, func(tx db.Tx) (err error) {
-		l, opened, err = leaseBlock(ctx, tx, c.base, s.issuer, s.id)
-		return err
-	})
-	if db.IsUnique(err) {
-		return nil, errUnderWay // another replica opened the same shard just now
+	for look := 1; ; look++ {
+		var l *shardLease
+		var bare int64
+		err := c.db.Update(ctx, func(tx db.Tx) (err error) {
+			l, bare, err = leaseBlock(ctx, tx, c.base, s.issuer, s.id)
+			return err
+		})
+		if l != nil || err != nil && !db.IsUnique(err) { // another replica opened the same shard just now
+			return l, err
+		}
+		if err == nil {
+			if err := c.publishShard(ctx, s.issuer, bare); err != nil {
+				return nil, err
+			}
+		}
+		if look == 1 {
+			continue // by now it is there, unless another replica is at it
+		}
+		if look >= shardLooks {
+			return nil, errUnderWay
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(shardPause):
+		}
 	}
-	if err == nil && opened {
-		err = c.publishShard(ctx, s.issuer, l.shard)
-	}
-	return l, err
 }
 
-func leaseBlock(ctx context.Context, tx db.Tx, base, issuer, key string) (l *shardLease, opened bool, err error) {
+// leaseBlock takes a block of the first shard that has room. If that has no CRL, or there
+// is none and one was opened, it returns no lease and the number of the shard.
+func leaseBlock(ctx context.Context, tx db.Tx, base, issuer, key string) (l *shardLease, bare int64, err error) {
 	l = &shardLease{left: shardBlock}
 	err = tx.QueryRowContext(ctx, `UPDATE ca_shards SET leased = leased + $1 WHERE issuer = $2 AND shard =
 		(SELECT min(shard) FROM ca_shards WHERE issuer = $2 AND issuer_key = $3 AND leased + $1 <= $4)
-		AND leased + $1 <= $4 RETURNING shard, url`, shardBlock, issuer, key, shardSize).Scan(&l.shard, &l.url)
+		AND leased + $1 <= $4 AND der IS NOT NULL RETURNING shard, url`, shardBlock, issuer, key, shardSize).Scan(&l.shard, &l.url)
+	if err == nil {
+		return l, 0, nil
+	}
 	if !errors.Is(err, sql.ErrNoRows) {
-		return l, false, err
+		return nil, 0, err
 	}
-	err = tx.QueryRowContext(ctx, `SELECT COALESCE(max(shard), 0) + 1 FROM ca_shards WHERE issuer = $1`, issuer).Scan(&l.shard)
+	err = tx.QueryRowContext(ctx, `SELECT COALESCE(min(shard), 0) FROM ca_shards WHERE issuer = $1 AND issuer_key = $2 AND leased + $3 <= $4`,
+		issuer, key, shardBlock, shardSize).Scan(&bare)
+	if err != nil || bare > 0 {
+		return nil, bare, err
+	}
+	err = tx.QueryRowContext(ctx, `SELECT COALESCE(max(shard), 0) + 1 FROM ca_shards WHERE issuer = $1`, issuer).Scan(&bare)
 	if err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
-	l.url = crlURL(base, issuer, l.shard)
-	return l, true, insertShard(ctx, tx, issuer, l.shard, key, l.url)
+	return nil, bare, insertShard(ctx, tx, newShard{issuer: issuer, shard: bare, key: key, url: crlURL(base, issuer, bare)})
 }
 
-// insertShard opens a shard with its first block leased to the caller.
-func insertShard(ctx context.Context, tx db.Tx, issuer string, shard int64, key, url string) error {
+// newShard is a shard that is opened, with how many places are leased to whoever does so.
+type newShard struct {
+	issuer, key, url string
+	shard, leased    int64
+}
+
+func insertShard(ctx context.Context, tx db.Tx, s newShard) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO ca_shards (issuer, shard, issuer_key, url, leased) VALUES ($1, $2, $3, $4, $5)`,
-		issuer, shard, key, url, shardBlock)
+		s.issuer, s.shard, s.key, s.url, s.leased)
 	return err
 }

@@ -14,7 +14,8 @@ import (
 func TestNobodyWaitsForASlowPublisher(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
 		c := newCity(t, d)
-		finish, err := c.SlowCRL(t.Context(), "city")
+		c.publish(t)
+		finish, err := c.SlowCRL(t.Context(), "city", 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestNobodyWaitsForASlowPublisher(t *testing.T) {
 			t.Errorf("%v", list)
 		}
 		c.publish(t)
-		if list := c.entries(t, "city", 1); len(list) != 1 || c.crl(t, "city", 1).Number.Int64() != 2 {
+		if list := c.entries(t, "city", 1); len(list) != 1 || c.crl(t, "city", 1).Number.Int64() != 3 {
 			t.Errorf("%v under number %v", list, c.crl(t, "city", 1).Number)
 		}
 	})
