@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/db"
@@ -198,6 +199,45 @@ func TestCheckPublishedFinds(t *testing.T) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
+}
+
+// TestCheckAsksAsClientsDo: with either hash, and an answer counts if who signed it may.
+func TestCheckAsksAsClientsDo(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	leaf := request(t)
+	cert := c.issue(t, leaf)
+	c.publish(t)
+	serial, issuer := parse(t, cert.DER).SerialNumber, c.issuerOf(t, "city")
+	byLeaf, err := ocsp.CreateResponse(issuer, parse(t, cert.DER), ocsp.Response{Status: ocsp.Good, SerialNumber: serial, ThisUpdate: c.clock.now().Add(-time.Minute),
+		NextUpdate: c.clock.now().Add(time.Hour), Certificate: parse(t, cert.DER)}, leaf.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := func(oid string) func(b []byte) []byte { // the answers to questions with one hash
+		return func(b []byte) []byte {
+			if bytes.Contains(b, []byte(oid)) {
+				return []byte{0x30, 3, 0x0a, 1, 6}
+			}
+			return b
+		}
+	}
+	for _, tt := range []struct {
+		name, want string
+		body       func([]byte) []byte
+	}{
+		{"SHA-1 refused", "gives no answer about", wrong("\x2b\x0e\x03\x02\x1a")},
+		{"SHA-256 refused", "gives no answer about", wrong("\x60\x86\x48\x01\x65\x03\x04\x02\x01")},
+		{"signed by another certificate of the issuer's", "who may not sign it", func([]byte) []byte { return byLeaf }},
+	} {
+		s := serveBetween(t, c.CA)
+		if _, problems := c.check(t, s); problems != "" {
+			t.Fatalf("before: %s", problems)
+		}
+		s.change = replaced("/city/ocsp", tt.body)
+		if _, problems := c.check(t, s); !strings.Contains(problems, tt.want) {
+			t.Errorf("%s: want %q:\n%s", tt.name, tt.want, problems)
+		}
+	}
 }
 
 // TestRunChecks: on one of two replicas, and the metric says what was found.

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"net/http"
+	"slices"
+	"time"
 
 	"golang.org/x/crypto/ocsp"
 
@@ -89,12 +91,24 @@ func (k *checker) ask(ctx context.Context, row Certificate) {
 	if cert.IssuingCertificateURL[0] != caURL(k.c.base, row.Issuer, issuer) {
 		k.problem("certificate:"+row.Serial, "names another issuer than its own: %s", cert.IssuingCertificateURL[0])
 	}
-	for i, address := range cert.OCSPServer {
-		k.askOne(ctx, address, row, cert, issuer, []crypto.Hash{crypto.SHA1, crypto.SHA256}[i%2])
+	for _, address := range cert.OCSPServer {
+		for _, hash := range ocspHashes {
+			k.askOne(ctx, address, hash, row, [2]*x509.Certificate{cert, issuer})
+		}
 	}
 }
 
-func (k *checker) askOne(ctx context.Context, address string, row Certificate, cert, issuer *x509.Certificate, hash crypto.Hash) {
+// mayAnswer reports whether an answer is signed by the issuer itself or by one that it
+// has appointed, in force (RFC 6960 section 4.2.2.2). That the issuer has signed the
+// appointment is looked at where the answer is parsed.
+func mayAnswer(by, issuer *x509.Certificate, now time.Time) bool {
+	return by == nil || by.Equal(issuer) || slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning) && !now.Before(by.NotBefore) && !now.After(by.NotAfter)
+}
+
+// askOne asks at one address, with one hash, about the first of the pair: a certificate
+// and its issuer's.
+func (k *checker) askOne(ctx context.Context, address string, hash crypto.Hash, row Certificate, pair [2]*x509.Certificate) {
+	cert, issuer := pair[0], pair[1]
 	q, err := ocsp.CreateRequest(cert, issuer, &ocsp.RequestOptions{Hash: hash})
 	if err != nil {
 		k.problem(address, "cannot be asked about %s", row.Serial)
@@ -111,6 +125,10 @@ func (k *checker) askOne(ctx context.Context, address string, row Certificate, c
 		return
 	}
 	now := k.c.now()
+	if !mayAnswer(a.Certificate, issuer, now) {
+		k.problem(address, "gives an answer about %s from one who may not sign it", row.Serial)
+		return
+	}
 	if a.ThisUpdate.After(now.Add(checkSkew)) || !a.NextUpdate.After(now) {
 		k.problem(address, "gives an answer about %s that is not in force", row.Serial)
 		return
