@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -198,7 +199,12 @@ func parseBundle(b []byte) (certs []*x509.Certificate, err error) {
 		if block.Type != "CERTIFICATE" && block.Type != "TRUSTED CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
 			continue
 		}
-		cert, err := x509.ParseCertificate(block.Bytes)
+		der := block.Bytes
+		var first asn1.RawValue
+		if _, err := asn1.Unmarshal(der, &first); block.Type == "TRUSTED CERTIFICATE" && err == nil {
+			der = first.FullBytes // behind it stands for what it is trusted
+		}
+		cert, err := x509.ParseCertificate(der)
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d does not parse", len(certs)+1)
 		}
