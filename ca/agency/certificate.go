@@ -44,7 +44,7 @@ func (s *Service) getCertificate(w http.ResponseWriter, r *http.Request, v *visi
 		return err
 	}
 	at := "/agency/certificates/" + row.Serial
-	d := certificatePage{Home: v.at("/agency"), PEM: at + "/certificate.pem", Chain: at + "/chain.pem", Profile: profileWord(row.Profile), Tag: statusTag(row),
+	d := certificatePage{Home: v.at("/agency"), PEM: at + "/certificate.pem", Chain: at + "/chain.pem", Profile: profileWord(row.Profile), Tag: statusTag(row, s.o.Now()),
 		Subject: row.Subject, Serial: row.Serial, Hosts: cert.DNSNames, From: row.NotBefore, Until: row.NotAfter}
 	for _, ip := range cert.IPAddresses {
 		d.Hosts = append(d.Hosts, ip.String())

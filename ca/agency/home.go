@@ -1,7 +1,6 @@
 package agency
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -27,8 +26,10 @@ type homePage struct {
 	Chosen       string // the agency's id, for people of several
 	New          string
 	Officer      bool
-	Waiting      []row // for an officer, of all agencies
+	Waiting      []row  // for an officer, of all agencies
+	MoreWaiting  string // address of the older ones, "" after the last
 	Requests     []row
+	MoreRequests string
 	Certificates []row
 	Find         web.Form // what certificates are looked for
 	Looking      bool     // something is
@@ -48,13 +49,13 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, v *visitor) er
 	}
 	var err error
 	if v.officer {
-		if data.Waiting, err = s.requestRows(r.Context(), ca.PendingFilter{State: ca.Waiting, Limit: listRows}); err != nil {
+		if data.Waiting, data.MoreWaiting, err = s.requestRows(r, inWaiting, ca.PendingFilter{State: ca.Waiting}); err != nil {
 			return err
 		}
 	}
 	if v.agency.ID != "" {
 		data.Agency = nameOf(v.agency)
-		if data.Requests, err = s.requestRows(r.Context(), ca.PendingFilter{Agency: v.agency.ID, Limit: listRows}); err != nil {
+		if data.Requests, data.MoreRequests, err = s.requestRows(r, inRequests, ca.PendingFilter{Agency: v.agency.ID}); err != nil {
 			return err
 		}
 		if err := s.find(r, v, &data); err != nil {
@@ -76,12 +77,27 @@ func (v *visitor) choice() []web.Field {
 	return []web.Field{f}
 }
 
-func (s *Service) requestRows(ctx context.Context, f ca.PendingFilter) ([]row, error) {
-	list, err := s.o.CA.ListPending(ctx, f)
+// Where lists of requests go on.
+const (
+	inWaiting  = "waiting"
+	inRequests = "requests"
+)
+
+// requestRows returns requests, the newest first, from where the input named on says, and
+// the address of those after them.
+func (s *Service) requestRows(r *http.Request, on string, f ca.PendingFilter) (rows []row, more string, err error) {
+	q := r.URL.Query()
+	f.Before, f.Limit = q.Get(on), listRows+1
+	list, err := s.o.CA.ListPending(r.Context(), f)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	rows := make([]row, len(list))
+	if len(list) > listRows {
+		list = list[:listRows]
+		q.Set(on, list[listRows-1].ID)
+		more = "/agency?" + q.Encode()
+	}
+	rows = make([]row, len(list))
 	for i, p := range list {
 		r := p.Request
 		of := r.Agency
@@ -90,7 +106,7 @@ func (s *Service) requestRows(ctx context.Context, f ca.PendingFilter) ([]row, e
 		}
 		rows[i] = row{Address: "/agency/requests/" + p.ID, Profile: profileWord(r.Profile), Of: of, At: p.CreatedAt, Tag: stateTag(p.State)}
 	}
-	return rows, nil
+	return rows, more, nil
 }
 
 // inAfter is where a search goes on.
@@ -122,7 +138,7 @@ func (s *Service) find(r *http.Request, v *visitor, data *homePage) error {
 	if err != nil {
 		return err
 	}
-	data.Certificates = certificateRows(page.Certificates)
+	data.Certificates = s.certificateRows(page.Certificates)
 	if page.Next != "" {
 		q.Set(inAfter, page.Next)
 		data.Next = "/agency?" + q.Encode()
@@ -131,14 +147,14 @@ func (s *Service) find(r *http.Request, v *visitor, data *homePage) error {
 		return nil
 	}
 	soon, err := s.o.CA.Expiring(r.Context(), expiringSoon, ca.Query{Agency: v.agency.ID, Limit: listRows})
-	data.Expiring = certificateRows(soon.Certificates)
+	data.Expiring = s.certificateRows(soon.Certificates)
 	return err
 }
 
-func certificateRows(list []ca.Certificate) (rows []row) {
+func (s *Service) certificateRows(list []ca.Certificate) (rows []row) {
 	for _, c := range list {
 		if c.Status != ca.Abandoned {
-			rows = append(rows, row{Address: "/agency/certificates/" + c.Serial, Profile: profileWord(c.Profile), Of: c.Subject, At: c.NotAfter, Tag: statusTag(c)})
+			rows = append(rows, row{Address: "/agency/certificates/" + c.Serial, Profile: profileWord(c.Profile), Of: c.Subject, At: c.NotAfter, Tag: statusTag(c, s.o.Now())})
 		}
 	}
 	return rows

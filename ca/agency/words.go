@@ -1,6 +1,8 @@
 package agency
 
 import (
+	"time"
+
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/fault"
@@ -31,6 +33,12 @@ var statusTags = map[ca.Status]tag{
 	ca.Abandoned: {web.Text{ZH: "未签发", EN: "Not issued"}, ""},
 }
 
+// What a certificate in force is beside its dates.
+var (
+	tagEnded = tag{web.Text{ZH: "已过期", EN: "Expired"}, ""}
+	tagEarly = tag{web.Text{ZH: "尚未生效", EN: "Not valid yet"}, "wait"}
+)
+
 // stateTag and statusTag show a state without a word as it is.
 func stateTag(s ca.PendingState) tag {
 	if t, ok := stateTags[s]; ok {
@@ -39,10 +47,17 @@ func stateTag(s ca.PendingState) tag {
 	return tag{web.Text{ZH: string(s), EN: string(s)}, ""}
 }
 
-func statusTag(c ca.Certificate) tag {
+// statusTag says how a certificate stands at a time: the register keeps its status beyond
+// its end.
+func statusTag(c ca.Certificate, now time.Time) tag {
 	s := c.Status
-	if c.Held() {
+	switch {
+	case c.Held():
 		s = ca.Held
+	case s == ca.Issued && now.After(c.NotAfter):
+		return tagEnded
+	case s == ca.Issued && now.Before(c.NotBefore):
+		return tagEarly
 	}
 	if t, ok := statusTags[s]; ok {
 		return t
