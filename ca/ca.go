@@ -248,15 +248,15 @@ func (c *CA) Issuers() map[string]Issuer {
 func (c *CA) Run(ctx context.Context) error {
 	const poll, slow = 2 * time.Second, time.Minute
 	changed := c.db.Watch(ctx, rootTopic)
-	var checking sync.WaitGroup
-	defer checking.Wait()
-	checking.Go(func() { c.runChecks(ctx) })
+	var beside sync.WaitGroup // these wait for no CRLs
+	defer beside.Wait()
+	beside.Go(func() { c.runChecks(ctx) })
+	beside.Go(func() { c.ocsp.run(ctx) })
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	var last time.Time
 	for {
 		c.follow(ctx)
-		c.ocsp.follow(ctx)
 		c.nameNew(ctx)
 		if err := c.PublishCRLs(ctx); err != nil && ctx.Err() == nil {
 			c.log.ErrorContext(ctx, "publish CRLs", slog.Any("cause", err))

@@ -18,7 +18,8 @@ import (
 	"github.com/signet-city/signet/internal/keys"
 )
 
-// ocspFollow is how old the table of CA keys may be when an answer is signed.
+// ocspFollow is how old the table of CA keys may be when an answer is signed, and how
+// often what other replicas changed is read.
 const ocspFollow = 2 * time.Second
 
 // ocspTable says who answers for which CA key. It is replaced, never changed.
@@ -44,6 +45,20 @@ type ocspKey struct {
 	delegate   *x509.Certificate // nil: the CA key signs
 	signer     string            // key of the ring; "" while the OCSP key is away
 	away       error             // why it is
+}
+
+// run follows until ctx ends. However long CRLs take, what others revoke is seen.
+func (r *responder) run(ctx context.Context) {
+	ticker := time.NewTicker(ocspFollow)
+	defer ticker.Stop()
+	for {
+		r.follow(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // follow reads what other replicas have changed: keys, delegates and the counters
