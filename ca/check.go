@@ -26,6 +26,8 @@ const (
 	checkGrace = 2 * time.Minute  // in which a change reaches what is published
 	checkSkew  = time.Minute      // between clocks
 	checkShard = 10_000           // CRLs at most
+
+	checkNotice = 30 * 24 * time.Hour // before the end of what takes an act of the root
 )
 
 // CheckOptions are the optional settings of CheckPublished.
@@ -52,7 +54,7 @@ type Problem struct {
 // CheckPublished fetches, as a stranger does, what certificates point to: the
 // certificates of the CAs, the CRL of every shard that may still be needed, and
 // some OCSP answers for each issuer, and compares it with the register: signatures,
-// lifetimes, numbers that fell since this process looked last, entries that are
+// lifetimes, what comes to its end without a successor, numbers that fell since this process looked last, entries that are
 // missing, too many or different. A change has two minutes to arrive. It fetches
 // from the CA's own base or from o.URL alone, and follows no redirect. The error says
 // that it could not look; what it found is in Problems.
@@ -138,6 +140,9 @@ func (k *checker) get(ctx context.Context, method, address, kind string, body []
 // certificates fetches what stands under caIssuers in certificates, of every key.
 func (k *checker) certificates(ctx context.Context) error {
 	roots := k.c.roots.Load()
+	if end := time.Unix(roots.statement.Expires, 0); end.Sub(k.c.now()) < checkNotice {
+		k.problem("root statement", "ends at %s: an act of the root renews it", end.UTC().Format(time.RFC3339))
+	}
 	current := map[string]*x509.Certificate{Root: k.root}
 	if k.root == nil {
 		current[Root] = roots.current.cert

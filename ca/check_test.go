@@ -18,6 +18,7 @@ import (
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/testkit"
+	"github.com/signet-city/signet/verify/trust"
 )
 
 // between serves what a CA publishes, and lets a test change it on the way.
@@ -199,6 +200,38 @@ func TestCheckPublishedFinds(t *testing.T) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
+}
+
+// TestCheckFindsWhatEndsSoon: what should have been renewed, and what takes an act of the
+// root, is a problem before verifiers meet it.
+func TestCheckFindsWhatEndsSoon(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	c.publish(t)
+	s := serveBetween(t, c.CA)
+	wants := func(when, problem string, want int) {
+		t.Helper()
+		if _, problems := c.check(t, s); strings.Count(problems, problem) != want {
+			t.Errorf("%s: want %d times %q:\n%s", when, want, problem, problems)
+		}
+	}
+	c.clock.advance(17 * time.Hour)
+	wants("after half its life", "should have a successor", 0)
+	c.clock.advance(2 * time.Hour)
+	wants("in its last quarter", "should have a successor", 3)
+	root := c.crl(t, "root", 1)
+	c.clock.advance(root.NextUpdate.Sub(c.clock.now()) - 31*24*time.Hour)
+	c.publish(t)
+	wants("a month before the root's", "should have a successor", 0)
+	c.clock.advance(2 * 24 * time.Hour)
+	c.publish(t)
+	wants("less than that", base+"/ca/root/crl/1.crl: should have a successor", 1)
+	wants("the statement has longer", "root statement", 0)
+	statement, err := trust.OpenRoot(c.RootStatement(), c.RootCertificate().PublicKey, c.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.clock.advance(time.Unix(statement.Expires, 0).Sub(c.clock.now()) - 29*24*time.Hour)
+	wants("a month before the statement's end", "root statement: ends at", 1)
 }
 
 // TestCheckAsksAsClientsDo: with either hash, and an answer counts if who signed it may.

@@ -76,8 +76,11 @@ func (k *checker) crl(ctx context.Context, s checkedShard) error {
 		return nil
 	}
 	now := k.c.now()
-	if list.ThisUpdate.After(now.Add(checkSkew)) || !list.NextUpdate.After(now) {
+	switch {
+	case list.ThisUpdate.After(now.Add(checkSkew)) || !list.NextUpdate.After(now):
 		k.problem(s.url, "is not in force: from %s until %s", list.ThisUpdate.UTC().Format(time.RFC3339), list.NextUpdate.UTC().Format(time.RFC3339))
+	case overdue(s.issuer, list, now):
+		k.problem(s.url, "should have a successor: it ends at %s", list.NextUpdate.UTC().Format(time.RFC3339))
 	}
 	if !list.Number.IsInt64() || list.Number.Int64() < s.number {
 		k.problem(s.url, "has number %v, and %d was published", list.Number, s.number)
@@ -94,6 +97,16 @@ func (k *checker) crl(ctx context.Context, s checkedShard) error {
 		}
 	}
 	return k.entries(ctx, s, list)
+}
+
+// overdue reports whether a CRL is in the last quarter of its life: its successor is made
+// after half of it. The root's takes people, who are told a month before.
+func overdue(issuer string, list *x509.RevocationList, now time.Time) bool {
+	last := list.NextUpdate.Sub(list.ThisUpdate) / 4
+	if issuer == Root {
+		last = min(last, checkNotice)
+	}
+	return list.NextUpdate.Sub(now) < last
 }
 
 func hasScope(list *x509.RevocationList, scope []byte) bool {
