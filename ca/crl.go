@@ -41,7 +41,8 @@ type draft struct {
 
 // PublishCRLs makes a new CRL for every shard whose revocations changed or whose
 // CRL has lived half its life. Any number of replicas may call it: numbers never
-// repeat and never fall. The root's CRL is not among them, its key is away.
+// repeat and never fall. The root's CRL is not among them: its key is away, and every act of the
+// root makes one.
 func (c *CA) PublishCRLs(ctx context.Context) error {
 	type place struct {
 		issuer, key string
@@ -127,37 +128,6 @@ func (c *CA) publishShard(ctx context.Context, issuer string, shard int64) error
 		return fmt.Errorf("store: %w", err)
 	}
 	c.metrics.crls.Inc()
-	return nil
-}
-
-// PublishRootCRL makes the root's CRL, which lists revoked issuing CAs, with the
-// root's key as LoadRootKey returns it. It fails with kind Invalid for another
-// key and for more than 730 days.
-func (c *CA) PublishRootCRL(ctx context.Context, root crypto.Signer, days int, actor string) error {
-	if days < 1 || days > 730 {
-		return fault.New(fault.Invalid, "a CRL of the root lives 1 to 730 days")
-	}
-	current := c.roots.Load().current
-	if k, ok := current.cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !k.Equal(root.Public()) {
-		return fault.New(fault.Invalid, "this is not the root's key")
-	}
-	now := c.now()
-	d := draft{issuer: Root, shard: c.rootShard(current), from: now.UTC().Truncate(time.Second), until: now.Add(time.Duration(days) * 24 * time.Hour).UTC().Truncate(time.Second)}
-	err := c.db.Update(ctx, func(tx db.Tx) error {
-		return reserve(ctx, tx, &d, actor, `$3 > 0`, db.Micros(now), db.Micros(now.Add(busy)), int64(1), Root, d.shard)
-	})
-	if errors.Is(err, sql.ErrNoRows) {
-		return fault.New(fault.Unavailable, "a CRL of the root is being made, try again")
-	}
-	if err != nil {
-		return fmt.Errorf("publish root CRL: %w", err)
-	}
-	if err := d.sign(c.linter, current.cert, root); err != nil {
-		return fmt.Errorf("publish root CRL: %w", err)
-	}
-	if err := c.db.Update(ctx, func(tx db.Tx) error { return d.store(ctx, tx, actor) }); err != nil {
-		return fmt.Errorf("publish root CRL: %w", err)
-	}
 	return nil
 }
 

@@ -248,13 +248,11 @@ func (c *city) logSize(t testing.TB) (n int) {
 	return n
 }
 
-func TestPublishRootCRL(t *testing.T) {
+// TestRootCRL: a revoked issuing CA stands on the root's CRL from the next act of the root
+// on, and not before.
+func TestRootCRL(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
 		c := newCity(t, d)
-		root, err := ca.LoadRootKey(c.result.RootKeyPEM, []byte(passphrase))
-		if err != nil {
-			t.Fatal(err)
-		}
 		issuer := parse(t, c.result.Issuers["donghu"])
 		if err := c.Revoke(t.Context(), hexOf(issuer.SerialNumber.Bytes()), ca.CACompromise, actor); err != nil {
 			t.Fatal(err)
@@ -263,13 +261,9 @@ func TestPublishRootCRL(t *testing.T) {
 		if list := c.crl(t, ca.Root, 1); list.Number.Int64() != 1 {
 			t.Errorf("the root's CRL became number %v without its key", list.Number)
 		}
-		wantKind(t, c.PublishRootCRL(t.Context(), ecKey(t), 90, actor), fault.Invalid)
-		wantKind(t, c.PublishRootCRL(t.Context(), root, 0, actor), fault.Invalid)
-		if err := c.PublishRootCRL(t.Context(), root, 90, actor); err != nil {
-			t.Fatal(err)
-		}
+		c.act(t, ca.RootAsk{}, c.rootKey(t))
 		list := c.crl(t, ca.Root, 1)
-		if err := list.CheckSignatureFrom(c.RootCertificate()); err != nil || list.Number.Int64() != 2 || len(list.RevokedCertificateEntries) != 1 {
+		if err := list.CheckSignatureFrom(c.RootCertificate()); err != nil || list.Number.Int64() != 2 || len(list.RevokedCertificateEntries) != 1 || list.RevokedCertificateEntries[0].ReasonCode != 2 {
 			t.Errorf("number %v, %d entries, %v", list.Number, len(list.RevokedCertificateEntries), err)
 		}
 	})

@@ -205,12 +205,6 @@ func TestRootRotates(t *testing.T) {
 		if err := again.PublishCRLs(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if err := again.PublishRootCRL(t.Context(), secondKey, 30, actor); err != nil {
-			t.Error(err)
-		}
-		if err := again.PublishRootCRL(t.Context(), firstKey, 30, actor); fault.KindOf(err) != fault.Invalid {
-			t.Errorf("the first root signs on: %v", err)
-		}
 		// The first root still signs the CRL of what it certified, and nothing else.
 		file = c.ask(t, ca.RootAsk{Former: true})
 		if _, err := ca.SignRootRequest(file, second, []crypto.Signer{secondKey}, c.clock.now()); fault.KindOf(err) != fault.Invalid {

@@ -46,7 +46,7 @@ func checkPassphrase(p []byte) error {
 }
 
 // LoadRootKey decrypts the root's key from the file that the ceremony made, for
-// PublishRootCRL. It fails with kind Invalid for anything else, a wrong
+// SignRootRequest. It fails with kind Invalid for anything else, a wrong
 // passphrase included, and never repeats either. Whether the key is this city's
 // root, its user compares: the file's encryption does not authenticate.
 func LoadRootKey(b, passphrase []byte) (crypto.Signer, error) {

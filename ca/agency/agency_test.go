@@ -338,7 +338,7 @@ func TestWhoDecidesHere(t *testing.T) {
 	c.post(t, "mu", at+"x", "act", "withdraw").is(t, http.StatusNotFound)
 	c.post(t, "lin", at, "act", "withdraw").is(t, http.StatusSeeOther)
 	c.post(t, "he", at, "act", "approve", "reason", "x").is(t, http.StatusConflict)
-	if list, err := c.ca.List(t.Context(), ca.Filter{Profile: profile.DocumentSigning}); err != nil || len(list) != 0 {
-		t.Errorf("%d certificates, %v", len(list), err)
+	if found, err := c.ca.Search(t.Context(), ca.Query{Profile: profile.DocumentSigning}); err != nil || len(found.Certificates) != 0 {
+		t.Errorf("%d certificates, %v", len(found.Certificates), err)
 	}
 }
