@@ -71,7 +71,7 @@ func (c *CA) CheckPublished(ctx context.Context, o CheckOptions) (Published, err
 		k.client = *o.Client
 	}
 	k.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	for _, step := range []func(context.Context) error{k.certificates, k.crls, k.answers} {
+	for _, step := range k.steps() {
 		if err := step(ctx); err != nil {
 			return k.found, fmt.Errorf("check what is published: %w", err)
 		}
@@ -86,8 +86,14 @@ type checker struct {
 	base    string
 	root    *x509.Certificate
 	issuers map[string]*x509.Certificate // by key
-	lists   map[string]map[string]int    // reasons by serial number, by the CRL's address
+	sample  []Certificate                // that are asked about
+	lists   map[string]map[string]int    // reasons of those by serial number, by the CRL's address
 	found   Published
+}
+
+// steps are what a check does, in its order.
+func (k *checker) steps() []func(context.Context) error {
+	return []func(context.Context) error{k.certificates, k.draw, k.crls, k.answers}
 }
 
 func (k *checker) problem(where, format string, args ...any) {

@@ -202,6 +202,21 @@ func TestCheckPublishedFinds(t *testing.T) {
 	})
 }
 
+// TestCheckKeepsWhatItAsksAbout: of a million revocations a check keeps a handful.
+func TestCheckKeepsWhatItAsksAbout(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	for range 20 {
+		if err := c.Revoke(t.Context(), c.issue(t, request(t)).Serial, ca.Superseded, actor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.publish(t)
+	n, err := c.KeptByCheck(t.Context(), serveBetween(t, c.CA).URL)
+	if err != nil || n < 1 || n > 6 {
+		t.Errorf("%d entries kept, %v", n, err)
+	}
+}
+
 // TestCheckFindsWhatEndsSoon: what should have been renewed, and what takes an act of the
 // root, is a problem before verifiers meet it.
 func TestCheckFindsWhatEndsSoon(t *testing.T) {

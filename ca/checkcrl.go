@@ -144,7 +144,13 @@ func (k *checker) entries(ctx context.Context, s checkedShard, list *x509.Revoca
 			k.problem(s.url, "does not list %s, which is revoked", serial)
 		}
 	}
-	k.lists[s.url] = there
+	// Of all entries those are kept that are asked about: there may be a million.
+	k.lists[s.url] = map[string]int{}
+	for _, row := range k.sample {
+		if reason, ok := there[row.Serial]; ok {
+			k.lists[s.url][row.Serial] = reason
+		}
+	}
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/hex"
 	"net/http"
 	"slices"
 	"time"
@@ -22,9 +21,9 @@ const (
 	checkAmong = 1000
 )
 
-// answers asks the OCSP responders about some certificates of each issuer: in force,
-// held and revoked for good. Those in force are drawn anew each time.
-func (k *checker) answers(ctx context.Context) error {
+// draw chooses some certificates of each issuer: in force, held and revoked for good.
+// Those in force are drawn anew each time.
+func (k *checker) draw(ctx context.Context) error {
 	from, err := profile.NewSerial(k.c.instance, k.c.random)
 	if err != nil {
 		return err
@@ -38,12 +37,18 @@ func (k *checker) answers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, row := range sample {
-			if spent, err := k.spent(ctx, row.IssuerKey); err != nil {
-				return err
-			} else if !spent {
-				k.ask(ctx, row)
-			}
+		k.sample = append(k.sample, sample...)
+	}
+	return nil
+}
+
+// answers asks the OCSP responders about the certificates that were drawn.
+func (k *checker) answers(ctx context.Context) error {
+	for _, row := range k.sample {
+		if spent, err := k.spent(ctx, row.IssuerKey); err != nil {
+			return err
+		} else if !spent {
+			k.ask(ctx, row)
 		}
 	}
 	return nil
@@ -137,7 +142,7 @@ func (k *checker) askOne(ctx context.Context, address string, hash crypto.Hash, 
 	if err != nil || !newest.ChangedAt.Equal(row.ChangedAt) {
 		return // it changed meanwhile
 	}
-	reason, listed := k.lists[cert.CRLDistributionPoints[0]][hex.EncodeToString(cert.SerialNumber.Bytes())]
+	reason, listed := k.lists[cert.CRLDistributionPoints[0]][row.Serial]
 	settled := row.ChangedAt.Before(now.Add(-checkGrace))
 	switch revoked := a.Status == ocsp.Revoked; {
 	case a.Status == ocsp.Unknown || settled && (revoked != (row.Status == Revoked) || revoked && a.RevocationReason != reasonInOCSP(row.Reason)):
