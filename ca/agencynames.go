@@ -11,6 +11,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // Name is a name that an agency may have for its servers. Of two that fit a host the
@@ -157,7 +158,9 @@ func checkNames(ctx context.Context, tx db.Tx, row *Certificate) error {
 			return err
 		}
 		if owner == "" || owner != row.Agency {
-			return fault.Wrap(fault.Denied, fmt.Sprintf("the agency may not have the name %.253q", host), errForeignName)
+			name := fmt.Sprintf("%.253q", host)
+			text := web.Text{ZH: nameRefused.ZH + name, EN: nameRefused.EN + name}
+			return web.Explain(fault.Wrap(fault.Denied, text.EN, errForeignName), text)
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // BlockedKey is a public key that gets no certificate.
@@ -30,9 +31,9 @@ const maxBlocked = 100
 // What is behind refusals that stand in the log: somebody tried what should not
 // happen by mistake.
 var (
-	errBlockedKey     = fault.New(fault.Conflict, "this key is on the list of blocked keys")
-	errCompromisedKey = fault.New(fault.Conflict, "this key is compromised or held")
-	errKeyTaken       = fault.New(fault.Conflict, "this key serves another subject or purpose already")
+	errBlockedKey     = web.Refuse(fault.Conflict, web.Text{ZH: "此密钥在禁用密钥名单上", EN: "this key is on the list of blocked keys"})
+	errCompromisedKey = web.Refuse(fault.Conflict, web.Text{ZH: "此密钥已泄露或被冻结", EN: "this key is compromised or held"})
+	errKeyTaken       = web.Refuse(fault.Conflict, web.Text{ZH: "此密钥已用于其他主体或用途", EN: "this key serves another subject or purpose already"})
 )
 
 // BlockKeys blocks up to 100 public keys for good, each by the SHA-256 of its

@@ -10,6 +10,7 @@ import (
 
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // MaxCSR bounds a certificate request, PEM or DER, in bytes.
@@ -30,7 +31,18 @@ var (
 var signatures = []x509.SignatureAlgorithm{x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512, x509.PureEd25519,
 	x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA, x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS}
 
-func badCSR(why string) error { return fault.New(fault.Invalid, "the certificate request "+why) }
+// badCSR refuses a request, with the end of a sentence in each language.
+func badCSR(zh, en string) error { return web.Refuse(fault.Invalid, textOfCSR(zh, en)) }
+
+func textOfCSR(zh, en string) web.Text {
+	return web.Text{ZH: "证书请求" + zh, EN: "the certificate request " + en}
+}
+
+// brokenCSR does the same, with what is behind it.
+func brokenCSR(zh, en string, cause error) error {
+	text := textOfCSR(zh, en)
+	return web.Explain(fault.Wrap(fault.Invalid, text.EN, cause), text)
+}
 
 // ParseCSR reads a certificate request (RFC 2986) in DER, or as the one block of a
 // PEM file, for a certificate of the given profile. It fails with kind TooLarge
@@ -52,7 +64,7 @@ func ParseCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 // checkPossession verifies the signature of a request.
 func checkPossession(r *x509.CertificateRequest) error {
 	if err := r.CheckSignature(); err != nil {
-		return fault.Wrap(fault.Invalid, "the certificate request does not prove possession of its key", err)
+		return brokenCSR("的签名无效，不能证明持有私钥", "does not prove possession of its key", err)
 	}
 	return nil
 }
@@ -60,7 +72,7 @@ func checkPossession(r *x509.CertificateRequest) error {
 // readCSR is ParseCSR but for the signature, which whoever calls it must verify.
 func readCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 	if len(b) > MaxCSR {
-		return nil, fault.New(fault.TooLarge, fmt.Sprintf("the certificate request is larger than %d bytes", MaxCSR))
+		return nil, web.Refuse(fault.TooLarge, textOfCSR(fmt.Sprintf("超过 %d 字节", MaxCSR), fmt.Sprintf("is larger than %d bytes", MaxCSR)))
 	}
 	der, err := unwrapCSR(b)
 	if err != nil {
@@ -68,19 +80,19 @@ func readCSR(kind profile.Kind, b []byte) (*x509.CertificateRequest, error) {
 	}
 	r, err := x509.ParseCertificateRequest(der)
 	if err != nil {
-		return nil, fault.Wrap(fault.Invalid, "the certificate request is no PKCS #10 in DER", err)
+		return nil, brokenCSR("不是 PKCS #10 格式，或已损坏", "is no PKCS #10 in DER", err)
 	}
 	if r.Version != 0 {
-		return nil, badCSR("is not of version 1")
+		return nil, badCSR("的版本不是 1", "is not of version 1")
 	}
 	if err := profile.CheckKey(kind, r.PublicKey); err != nil {
-		return nil, badCSR("has a key that is refused: " + err.Error())
+		return nil, badCSR("的密钥不被接受：类型或长度不符合此用途，或属于已知的弱密钥", "has a key that is refused: "+err.Error())
 	}
 	if err := checkWishes(kind, r); err != nil {
 		return nil, err
 	}
 	if !slices.Contains(signatures, r.SignatureAlgorithm) {
-		return nil, badCSR("is signed with an algorithm that is not accepted")
+		return nil, badCSR("的签名算法不被接受", "is signed with an algorithm that is not accepted")
 	}
 	return r, nil
 }
@@ -94,11 +106,11 @@ func unwrapCSR(b []byte) ([]byte, error) {
 	block, rest := pem.Decode(b)
 	switch {
 	case block == nil:
-		return nil, badCSR("is no PEM")
+		return nil, badCSR("不是完整的 PEM 文件", "is no PEM")
 	case block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST":
-		return nil, badCSR("is PEM of another type")
+		return nil, badCSR("是其他类型的 PEM 文件", "is PEM of another type")
 	case len(block.Headers) > 0 || len(bytes.TrimSpace(rest)) > 0 || bytes.Count(b, []byte("-----BEGIN")) > 1:
-		return nil, badCSR("has something beside its one PEM block")
+		return nil, badCSR("除一个 PEM 块外还有其他内容", "has something beside its one PEM block")
 	}
 	return block.Bytes, nil
 }
@@ -109,32 +121,32 @@ func checkWishes(kind profile.Kind, r *x509.CertificateRequest) error {
 	seen := map[string]bool{}
 	for _, e := range r.Extensions {
 		if seen[e.Id.String()] {
-			return badCSR("has an extension twice: " + e.Id.String())
+			return badCSR("重复包含扩展项 "+e.Id.String(), "has an extension twice: "+e.Id.String())
 		}
 		seen[e.Id.String()] = true
 		switch {
 		case e.Id.Equal(oidBasicConstraints):
 			if !bytes.Equal(e.Value, []byte{0x30, 0x00}) { // an empty sequence: CA:FALSE in DER
-				return badCSR("asks to become a CA")
+				return badCSR("要求成为签发机构（CA）", "asks to become a CA")
 			}
 		case e.Id.Equal(oidKeyUsage):
 			// Bit 0 is digitalSignature, bit 1 contentCommitment (RFC 5280 section 4.2.1.3).
 			var bits asn1.BitString
 			if rest, err := asn1.Unmarshal(e.Value, &bits); err != nil || len(rest) > 0 || bits.BitLength < 1 || bits.BitLength > 2 {
-				return badCSR("asks for another key usage than signatures")
+				return badCSR("要求签名以外的密钥用途", "asks for another key usage than signatures")
 			}
 		case e.Id.Equal(oidExtKeyUsage):
 			var uses []asn1.ObjectIdentifier
 			if rest, err := asn1.Unmarshal(e.Value, &uses); err != nil || len(rest) > 0 || !slices.EqualFunc(uses, rules.Extended, asn1.ObjectIdentifier.Equal) {
-				return badCSR("asks for another extended key usage than its profile has")
+				return badCSR("要求的扩展密钥用途与所选用途不符", "asks for another extended key usage than its profile has")
 			}
 		case e.Id.Equal(oidSubjectAltName) && rules.Hosts:
 			if !namesHosts(e.Value) {
-				return badCSR("names something else than hosts")
+				return badCSR("含有域名和 IP 地址以外的名称", "names something else than hosts")
 			}
 		case e.Id.Equal(oidSubjectKeyID):
 		default:
-			return badCSR("asks for an extension that is not given: " + e.Id.String())
+			return badCSR("要求不予签发的扩展项 "+e.Id.String(), "asks for an extension that is not given: "+e.Id.String())
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // Decision is what an officer says to a request.
@@ -22,8 +23,9 @@ type Decision struct {
 }
 
 var (
-	errNotOfficer = fault.New(fault.Denied, "officers alone decide on requests")
-	errPartial    = fault.New(fault.Denied, "whoever asked, works for the agency, is the person that it is about or acts for the firm does not decide")
+	errNotOfficer = web.Refuse(fault.Denied, web.Text{ZH: "只有安全官可以审批申请", EN: "officers alone decide on requests"})
+	errPartial    = web.Refuse(fault.Denied, web.Text{ZH: "申请人、该部门人员、证书所属本人及可以代表该企业的人应当回避，不能审批",
+		EN: "whoever asked, works for the agency, is the person that it is about or acts for the firm does not decide"})
 )
 
 // Decide approves or rejects a request. Before approving, everything is checked again

@@ -13,6 +13,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // orderLife is how long a firm has to bring its certificate request: afterwards an
@@ -37,8 +38,8 @@ type Order struct {
 var ErrNoOrder = fault.New(fault.NotFound, "no such order")
 
 var (
-	errOrderUsed = fault.New(fault.Conflict, "another certificate request was brought for this order")
-	errOrderOver = fault.New(fault.Conflict, "the order has expired")
+	errOrderUsed = web.Refuse(fault.Conflict, web.Text{ZH: "此预订单已提交过其他证书请求", EN: "another certificate request was brought for this order"})
+	errOrderOver = web.Refuse(fault.Conflict, web.Text{ZH: "此预订单已过期", EN: "the order has expired"})
 )
 
 // OrderTx orders a sign-in certificate for a firm in the caller's transaction, under an

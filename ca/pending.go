@@ -12,6 +12,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // PendingState is where a request that an officer decides on stands.
@@ -61,8 +62,8 @@ type Officers interface {
 
 var (
 	errNoRequest = fault.New(fault.NotFound, "no such request")
-	errDecided   = fault.New(fault.Conflict, "the request is decided, withdrawn or expired")
-	errMany      = fault.New(fault.Conflict, "too many requests wait for an officer already")
+	errDecided   = web.Refuse(fault.Conflict, web.Text{ZH: "该申请已审批、撤回或过期", EN: "the request is decided, withdrawn or expired"})
+	errMany      = web.Refuse(fault.Conflict, web.Text{ZH: "等待审批的申请过多，请稍后再提交", EN: "too many requests wait for an officer already"})
 )
 
 // NeedsApproval reports whether a request for the profile waits for an officer.

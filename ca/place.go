@@ -8,6 +8,7 @@ import (
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
+	"github.com/signet-city/signet/internal/web"
 )
 
 // particulars are what a request for a profile must and may name.
@@ -91,7 +92,7 @@ func hosts(named []string, csr *x509.CertificateRequest) ([]string, error) {
 	}
 	for _, name := range inCSR {
 		if !slices.Contains(named, name) {
-			return nil, badCSR("names a host that was not asked for")
+			return nil, badCSR("含有未申请的域名或 IP 地址", "names a host that was not asked for")
 		}
 	}
 	return named, nil
@@ -226,8 +227,8 @@ func (c *Ceremony) issuer(id string) (IssuerPlan, bool) {
 }
 
 var (
-	errSucceeded     = fault.New(fault.Denied, "another agency has taken the place of this one, which gets no new certificates")
-	errForeignAgency = fault.New(fault.Denied, "this issuer does not certify this agency")
+	errSucceeded     = web.Refuse(fault.Denied, web.Text{ZH: "该部门已由其他部门承接，不再为其签发新证书", EN: "another agency has taken the place of this one, which gets no new certificates"})
+	errForeignAgency = web.Refuse(fault.Denied, web.Text{ZH: "该签发机构不为此部门签发证书", EN: "this issuer does not certify this agency"})
 	errNoIssuer      = fault.New(fault.NotFound, "no such issuer")
 	errNoHolders     = fault.New(fault.Invalid, "firms and people get no certificates here")
 )

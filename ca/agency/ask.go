@@ -156,7 +156,11 @@ func readCSR(r *http.Request, form *web.Form, kind profile.Kind, known bool) ([]
 		form.Blame(inCSR, web.Text{ZH: "证书请求为必填项", EN: "The certificate request is missing"})
 	} else if known {
 		if _, err := ca.ParseCSR(kind, text); err != nil {
-			form.Blame(where, web.Text{ZH: "证书请求不可用：" + fault.Public(err), EN: "The certificate request cannot be used: " + fault.Public(err)})
+			var why web.Form
+			if !why.BlameFault(err) {
+				return nil, err
+			}
+			form.Blame(where, web.Text{ZH: "证书请求不可用：" + why.Problems[0].ZH, EN: "The certificate request cannot be used: " + why.Problems[0].EN})
 		}
 	}
 	return text, nil

@@ -62,7 +62,7 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, v *visitor) er
 			return err
 		}
 	}
-	return s.pages.Render(w, r, web.Page{Template: "home", Title: web.Text{ZH: "部门证书", EN: "Agency certificates"}, Data: &data, Wide: true})
+	return s.pages.Render(w, r, web.Page{Template: "home", Title: web.Text{ZH: "部门证书", EN: "Agency certificates"}, Data: &data, Wide: true, Wrong: data.Find.Wrong()})
 }
 
 // choice is the choice of agency, for people of several.

@@ -115,7 +115,7 @@ func (s *Service) order(r *http.Request, id *web.Identity) (ca.Order, registry.F
 type orderPage struct {
 	Self, Firm, USCC string
 	Tag              tag
-	Failed           string // why the request before could not be issued
+	Failed           web.Text // why the request before could not be issued
 	Ordered, Expires time.Time
 	Serial           string
 	PEM, Chain       string
@@ -145,7 +145,7 @@ func (s *Service) drawOrder(w http.ResponseWriter, r *http.Request, o ca.Order, 
 	}
 	d := orderPage{Self: "/firm/orders/" + o.ID, Firm: f.Name, USCC: f.USCC, Tag: orderTag(o, p, s.o.Now()), Ordered: o.CreatedAt, Expires: o.ExpiresAt, Serial: p.Serial}
 	if p.State == ca.Failed {
-		d.Failed = p.Note
+		d.Failed = ca.NoteText(p.Note)
 	}
 	if p.Serial != "" {
 		d.PEM, d.Chain = d.Self+"/certificate.pem", d.Self+"/chain.pem"

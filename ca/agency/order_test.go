@@ -61,7 +61,7 @@ func TestOrderPages(t *testing.T) {
 			t.Fatalf("%d to %s: %.500s", a.status, a.location, a.body)
 		}
 	}
-	c.post(t, "qiu", at, "csr", csr(t, x509.CertificateRequest{})).is(t, http.StatusConflict, "another certificate request")
+	c.post(t, "qiu", at, "csr", csr(t, x509.CertificateRequest{})).is(t, http.StatusConflict, "此预订单已提交过其他证书请求")
 	c.get(t, "qiu", at).is(t, http.StatusOK, "已签发", at+"/chain.pem")
 	c.get(t, "qiu", at+"/key.pem").is(t, http.StatusNotFound)
 	block, rest := pem.Decode([]byte(c.get(t, "qiu", at+"/chain.pem").body))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/testkit"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -40,10 +41,13 @@ func TestPages(t *testing.T) {
 		KeyType: "P-256", Key: key, Requester: "宋晚晴", Created: at, Expires: at.AddDate(0, 0, 30), Withdraw: true}
 	deciding, refused, weak, decided, failed := request, request, request, request, request
 	deciding.Form, deciding.Withdraw, deciding.Until = &blank, false, at.AddDate(1, 0, 0)
-	refused.Form, refused.Withdraw = &decision, false
+	refused.Said, refused.Form, refused.Withdraw = decision, &decision, false
 	weak.Form, weak.Weak, weak.Withdraw = &blank, true, false
 	decided.Tag, decided.Decider, decided.Decided, decided.Reason, decided.Certificate, decided.Withdraw = stateTags["issued"], "何雨桐", at, "符合规定", "/agency/certificates/01b1", false
-	failed.Tag, failed.Note, failed.Name, failed.Hosts, failed.Withdraw = stateTags["failed"], "this key is on the list of blocked keys", "importer", nil, false
+	failed.Tag, failed.Note, failed.Name, failed.Hosts, failed.Withdraw = stateTags["failed"], ca.NoteText("this key is on the list of blocked keys"), "importer", nil, false
+	late, senseless := request, findForm(nil)
+	late.Said.Problems = []web.Text{{ZH: "该申请已审批、撤回或过期", EN: "the request is decided, withdrawn or expired"}}
+	senseless.Blame("q", web.Text{ZH: "无法按此条件查找", EN: "Nothing can be looked for so"})
 	title := web.Text{ZH: "部门证书", EN: "Agency certificates"}
 	page := func(name, template string, wrong bool, data any) testkit.Fixture {
 		return testkit.Fixture{Name: name, Identity: id, Page: web.Page{Template: template, Title: title, Data: data, Wrong: wrong, Wide: template == "home"}}
@@ -53,7 +57,7 @@ func TestPages(t *testing.T) {
 	wrongOrder.Problems = []web.Text{{ZH: "请更正", EN: "Mend this"}}
 	open := orderPage{Self: "/firm/orders/x", Firm: "江城湖畔小馆餐饮有限公司", USCC: "91990101MA9FAFN17P", Tag: orderOpen, Ordered: at, Expires: at.AddDate(0, 0, 90), Form: &blankOrder}
 	wrongly, again, over, made := open, open, open, open
-	wrongly.Form, again.Failed, over.Form, over.Tag = &wrongOrder, "this key is on the list of blocked keys", nil, orderOver
+	wrongly.Form, again.Failed, over.Form, over.Tag = &wrongOrder, ca.NoteText("this key is on the list of blocked keys"), nil, orderOver
 	made.Form, made.Tag, made.Serial, made.PEM, made.Chain = nil, stateTags["issued"], "01b1bd2c9c86a56a1b84116bf68ca733e03b", "/a", "/b"
 	var ordered []row
 	for _, s := range []tag{orderOpen, orderOver, stateTags["issued"]} {
@@ -66,6 +70,7 @@ func TestPages(t *testing.T) {
 		page("home", "home", false, &homePage{Agency: bureau, New: "/agency/new", Requests: requests, MoreRequests: "/agency?requests=x", Certificates: certificates, Find: findForm(nil), Next: "/agency?after=x", Expiring: certificates[:1]}),
 		page("home-nothing", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(url.Values{"q": {"门户"}, "state": {"held"}}), Looking: true}),
 		page("home-empty", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(nil)}),
+		page("home-wrong", "home", true, &homePage{Agency: bureau, New: "/agency/new", Find: senseless}),
 		page("home-officer", "home", false, &homePage{Officer: true, Waiting: requests[:1], MoreWaiting: "/agency?waiting=x"}),
 		page("home-further", "home", false, &homePage{Agency: bureau, New: "/agency/new", Find: findForm(nil), Next: "/agency?after=x"}),
 		page("home-choice", "home", false, &homePage{Agency: bureau, New: "/agency/new", Officer: true, Find: findForm(nil),
@@ -73,7 +78,7 @@ func TestPages(t *testing.T) {
 		page("ask", "ask", false, &askPage{"/agency", "/agency/new", bureau, newForm("k")}),
 		page("ask-wrong", "ask", true, &askPage{"/agency", "/agency/new", bureau, wrong}),
 		page("request", "request", false, &request), page("request-decide", "request", false, &deciding), page("request-refused", "request", true, &refused),
-		page("request-weak", "request", false, &weak), page("request-decided", "request", false, &decided), page("request-failed", "request", false, &failed),
+		page("request-late", "request", true, &late), page("request-weak", "request", false, &weak), page("request-decided", "request", false, &decided), page("request-failed", "request", false, &failed),
 		page("certificate", "certificate", false, &certificatePage{Home: "/agency", PEM: "/a", Chain: "/b", Profile: profileWord("document"), Tag: statusTags["issued"], Subject: bureau.ZH,
 			Serial: "01b1bd2c9c86a56a1b84116bf68ca733e03b", Hosts: []string{"www.amr.donghu.jiangcheng.example"}, From: at, Until: at.AddDate(1, 0, 0)}),
 	})

@@ -24,10 +24,12 @@ type requestPage struct {
 	KeyType, Key       string
 	Until              time.Time // zero: as long as the profile says
 	Requester, Decider string
-	Reason, Note       string
+	Reason             string
+	Note               web.Text // why it failed
 	Created, Expires   time.Time
 	Decided            time.Time
 	Certificate        string
+	Said               web.Form  // why nothing was done, if so
 	Form               *web.Form // of an officer's decision
 	Weak               bool      // an officer without a passkey
 	Withdraw           bool
@@ -72,8 +74,8 @@ func (s *Service) drawRequest(w http.ResponseWriter, r *http.Request, v *visitor
 
 func (s *Service) requestPage(r *http.Request, v *visitor, p ca.Pending, form web.Form) (*requestPage, error) {
 	q := p.Request
-	d := &requestPage{Home: v.at("/agency"), Self: "/agency/requests/" + p.ID, Profile: profileWord(q.Profile), Tag: stateTag(p.State), Of: web.Text{ZH: q.Firm + q.Person, EN: q.Firm + q.Person},
-		Name: q.Name, Hosts: q.Hosts, Until: q.NotAfter, Reason: p.Reason, Note: p.Note, Created: p.CreatedAt, Expires: p.ExpiresAt, Decided: p.DecidedAt}
+	d := &requestPage{Home: v.at("/agency"), Self: "/agency/requests/" + p.ID, Said: form, Profile: profileWord(q.Profile), Tag: stateTag(p.State), Of: web.Text{ZH: q.Firm + q.Person, EN: q.Firm + q.Person},
+		Name: q.Name, Hosts: q.Hosts, Until: q.NotAfter, Reason: p.Reason, Note: ca.NoteText(p.Note), Created: p.CreatedAt, Expires: p.ExpiresAt, Decided: p.DecidedAt}
 	if q.Agency != "" {
 		a, err := s.o.Registry.FindAgency(r.Context(), q.Agency)
 		if err != nil {
