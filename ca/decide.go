@@ -174,16 +174,24 @@ func (c *CA) fulfil(ctx context.Context, p Pending) (Pending, error) {
 	return p, nil
 }
 
+// Conditions in the words of the partial index of what is open.
+const (
+	whereWaiting  = `state = 'waiting' AND state IN ('waiting', 'approved')`
+	whereCounted  = whereWaiting + ` AND agency = $1 AND (agency <> '' OR requester = $2)`
+	whereOld      = whereWaiting + ` AND expires_at <= $1 ORDER BY id LIMIT 100`
+	whereApproved = `state = 'approved' AND state IN ('waiting', 'approved') AND changed_at <= $1 ORDER BY id LIMIT 100`
+)
+
 // SweepRequests ends requests that nobody decided on, and issues what was approved
 // by a process that did not come to it. Any number of replicas may run it.
 func (c *CA) SweepRequests(ctx context.Context) error {
 	now := c.now()
 	var old, approved []Pending
 	err := c.db.Read(ctx, func(tx db.Tx) (err error) {
-		if old, err = listPending(ctx, tx, `state = 'waiting' AND expires_at <= $1 ORDER BY id LIMIT 100`, db.Micros(now)); err != nil {
+		if old, err = listPending(ctx, tx, whereOld, db.Micros(now)); err != nil {
 			return err
 		}
-		approved, err = listPending(ctx, tx, `state = 'approved' AND changed_at <= $1 ORDER BY id LIMIT 100`, db.Micros(now.Add(-patience)))
+		approved, err = listPending(ctx, tx, whereApproved, db.Micros(now.Add(-patience)))
 		return err
 	})
 	if err != nil {

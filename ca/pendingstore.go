@@ -60,8 +60,7 @@ func insertPending(ctx context.Context, tx db.Tx, p *Pending) error {
 		return err
 	}
 	var waiting int64
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_requests WHERE state = 'waiting' AND agency = $1 AND (agency <> '' OR requester = $2)`,
-		r.Agency, r.Actor).Scan(&waiting)
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM ca_requests WHERE `+whereCounted, r.Agency, r.Actor).Scan(&waiting)
 	if err != nil {
 		return err
 	}
