@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -246,6 +248,56 @@ func (c *city) logSize(t testing.TB) (n int) {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// TestTwoCRLsOfOneSecond: Last-Modified has whole seconds. Whoever fetched the first of two
+// CRLs of one second, and asks for what is newer, gets the second.
+func TestTwoCRLsOfOneSecond(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	c.publish(t)
+	server := responder(t, c.CA)
+	fetch := func(since string) (*http.Response, int) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/ca/city/crl/1.crl", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if since != "" {
+			r.Header.Set("If-Modified-Since", since)
+		}
+		resp, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := x509.ParseRevocationList(b)
+		if err != nil {
+			return resp, -1
+		}
+		return resp, len(list.RevokedCertificateEntries)
+	}
+	first, _ := fetch("")
+	if err := c.Revoke(t.Context(), c.issue(t, request(t)).Serial, ca.KeyCompromise, actor); err != nil {
+		t.Fatal(err)
+	}
+	c.publish(t)
+	since := first.Header.Get("Last-Modified")
+	if since == "" { // such a client makes a date of its own
+		since = first.Header.Get("Date")
+	}
+	if resp, n := fetch(since); n != 1 {
+		t.Errorf("%s with %d entries: the revocation is missed", resp.Status, n)
+	}
+	// Later, what is fetched is the last of its second.
+	c.clock.advance(time.Minute)
+	later, _ := fetch("")
+	if resp, _ := fetch(later.Header.Get("Last-Modified")); later.Header.Get("Last-Modified") == "" || resp.StatusCode != http.StatusNotModified {
+		t.Errorf("a minute later: %q, %s", later.Header.Get("Last-Modified"), resp.Status)
+	}
 }
 
 // TestRootCRL: a revoked issuing CA stands on the root's CRL from the next act of the root

@@ -119,6 +119,9 @@ func (c *CA) serveCRL(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if c.now().Sub(p.from) < busy {
+		p.from = time.Time{} // another one of the same second may follow, and Last-Modified would be the same
+	}
 	serveFile(w, r, file{body: p.der, kind: "application/pkix-crl", etag: strconv.FormatInt(p.number, 10), modified: p.from, maxAge: time.Minute})
 	return nil
 }
