@@ -68,12 +68,28 @@ func (c *CA) Issue(ctx context.Context, r Request) (Certificate, error) {
 	return cert, nil
 }
 
+// issue makes a certificate. Whether the actor has one already under the idempotency key
+// is asked when something speaks against making it, at the latest that the key is
+// used: the intent's row has it, and no other row may. Who asks again gets what they
+// got, whatever else speaks against it by now.
 func (c *CA) issue(ctx context.Context, r Request) (Certificate, error) {
-	p, err := c.prepare(ctx, r)
-	if err != nil || p.row.Status != Intent {
-		return p.row, err
+	for again := false; ; again = true {
+		p, err := c.prepare(ctx, r)
+		if err == nil {
+			p.row, err = c.sign(ctx, p.by, p.csr, p.template, p.row)
+		}
+		if err == nil || p.hash == nil {
+			return p.row, err
+		}
+		old, repeated := c.repeated(ctx, r, p.hash)
+		if repeated != nil || old.Serial != "" {
+			return old, repeated
+		}
+		if again || !errors.Is(err, errUnderWay) {
+			return Certificate{}, err
+		}
+		// What was under way is given up.
 	}
-	return c.sign(ctx, p.by, p.csr, p.template, p.row)
 }
 
 // prepared is a request that has passed what can be looked at before the intent.
@@ -81,7 +97,8 @@ type prepared struct {
 	csr      *x509.CertificateRequest
 	by       *signer
 	template *x509.Certificate
-	row      Certificate // of an earlier answer, whose status is not Intent, or of the template
+	row      Certificate // of the template
+	hash     []byte      // names the request; nil if it is none
 }
 
 func (c *CA) prepare(ctx context.Context, r Request) (p prepared, err error) {
@@ -95,36 +112,43 @@ func (c *CA) prepare(ctx context.Context, r Request) (p prepared, err error) {
 	if err != nil {
 		return p, err
 	}
-	hash, err := r.hash(p.csr.PublicKey)
-	if err != nil {
-		return p, err
-	}
-	if p.row, err = c.repeated(ctx, r, hash); err != nil || p.row.Serial != "" {
+	if p.hash, err = r.hash(p.csr.PublicKey); err != nil {
 		return p, err
 	}
 	if p.by, err = c.issuingKey(ctx, r); err != nil {
 		return p, err
 	}
 	p.template, p.row, err = c.template(ctx, r, subject, p.csr.PublicKey, p.by)
-	p.row.requestHash = hash
+	p.row.requestHash = p.hash
 	return p, err
 }
 
 // Check fails as Issue would for the same request, and makes nothing.
 func (c *CA) Check(ctx context.Context, r Request) error {
-	p, err := c.prepare(ctx, r)
-	if err == nil {
-		err = checkPossession(p.csr)
-	}
-	if err == nil && p.row.Status == Intent {
-		_, err = c.linter.Check(r.Profile, p.template, p.by.cert)
-		err = cmpErr(lintFault(err), c.db.Read(ctx, func(tx db.Tx) error { return c.checkPolicy(ctx, tx, &p.row) }))
-	}
-	if err != nil {
+	if err := c.check(ctx, r); err != nil {
 		c.noteRefusal(ctx, r, err)
 		return fmt.Errorf("check request: %w", err)
 	}
 	return nil
+}
+
+func (c *CA) check(ctx context.Context, r Request) error {
+	p, err := c.prepare(ctx, r)
+	if p.hash != nil {
+		if old, repeated := c.repeated(ctx, r, p.hash); repeated != nil || old.Serial != "" {
+			return repeated
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkPossession(p.csr); err != nil {
+		return err
+	}
+	if _, err := c.linter.Check(r.Profile, p.template, p.by.cert); err != nil {
+		return lintFault(err)
+	}
+	return c.db.Read(ctx, func(tx db.Tx) error { return c.checkPolicy(ctx, tx, &p.row) })
 }
 
 // checkPolicy looks at what others may change while a request is on its way: the keys

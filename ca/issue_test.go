@@ -162,6 +162,40 @@ func TestIssueIsIdempotent(t *testing.T) {
 		if next := c.issue(t, other); next.Serial == first.Serial {
 			t.Error("another actor got the first one's certificate")
 		}
+
+		// An intent under the key stands for the request until it is given up.
+		late := request(t)
+		late.IdempotencyKey = "order 2"
+		serial, err := c.Half(t.Context(), late, "intent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Issue(t.Context(), late)
+		wantKind(t, err, fault.Unavailable)
+		c.clock.advance(time.Hour)
+		if made := c.issue(t, late); made.Serial == serial || made.Status != ca.Issued {
+			t.Errorf("%s is %s", made.Serial, made.Status)
+		}
+		if old, err := c.Find(t.Context(), serial); err != nil || old.Status != ca.Abandoned {
+			t.Errorf("the intent is %s, %v", old.Status, err)
+		}
+
+		// Who asks again gets what they got, though it would be refused by now.
+		if err := c.BlockKeys(t.Context(), actor, "stolen", spki(t, r.Key)); err != nil {
+			t.Fatal(err)
+		}
+		if again := c.issue(t, r); again.Serial != first.Serial {
+			t.Errorf("the repetition made %s, the first was %s", again.Serial, first.Serial)
+		}
+		if err := c.Check(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+		if n := c.events(t, "certificate.refused"); n != 0 {
+			t.Errorf("%d refusals in the log", n)
+		}
+		r.IdempotencyKey = "order 3"
+		_, err = c.Issue(t.Context(), r)
+		wantKind(t, err, fault.Conflict)
 	})
 }
 
