@@ -256,11 +256,22 @@ func TestActsOfTheRootAreRefused(t *testing.T) {
 		t.Errorf("another city's root: %v", err)
 	}
 	for name, change := range map[string]func(*ca.RootRequest){
-		"another life":    func(q *ca.RootRequest) { q.Certificates[0].NotAfter = q.Certificates[0].NotAfter.Add(-time.Hour) },
-		"another name":    func(q *ca.RootRequest) { q.Certificates[0].CommonName = "Mallory" },
-		"another key":     func(q *ca.RootRequest) { q.Certificates[0].Public = mustSPKI(t, stranger.Public()) },
-		"a foreign root":  func(q *ca.RootRequest) { q.Certificates[0].By = "root-9" },
-		"another version": func(q *ca.RootRequest) { q.Format = "signet-root-request/2" },
+		"another life":                 func(q *ca.RootRequest) { q.Certificates[0].NotAfter = q.Certificates[0].NotAfter.Add(-time.Hour) },
+		"another name":                 func(q *ca.RootRequest) { q.Certificates[0].CommonName = "Mallory" },
+		"another key":                  func(q *ca.RootRequest) { q.Certificates[0].Public = mustSPKI(t, stranger.Public()) },
+		"a foreign root":               func(q *ca.RootRequest) { q.Certificates[0].By = "root-9" },
+		"another version":              func(q *ca.RootRequest) { q.Format = "signet-root-request/2" },
+		"a CRL of a hundred years":     func(q *ca.RootRequest) { q.CRLs[0].Until = q.CRLs[0].Until.AddDate(100, 0, 0) },
+		"a CRL that ends as it begins": func(q *ca.RootRequest) { q.CRLs[0].Until = q.CRLs[0].From },
+		"a CRL of next week":           func(q *ca.RootRequest) { q.CRLs[0].From = q.CRLs[0].From.AddDate(0, 0, 7) },
+		"a CRL without a number":       func(q *ca.RootRequest) { q.CRLs[0].Number = 0 },
+		"a statement beyond the root":  func(q *ca.RootRequest) { q.Statement.Expires = c.RootCertificate().NotAfter.Unix() + 1 },
+		"two CRLs of a root": func(q *ca.RootRequest) {
+			q.Former, q.CRLs = []ca.RootFile{{Key: "root-0", DER: q.Roots[0].DER}}, append(q.CRLs, q.CRLs[0])
+		},
+		"a root twice under other names": func(q *ca.RootRequest) {
+			q.Roots, q.CRLs = append(q.Roots, ca.RootFile{Key: "root-2", DER: q.Roots[0].DER}), append(q.CRLs, q.CRLs[0])
+		},
 	} {
 		var q ca.RootRequest
 		if err := json.Unmarshal(file, &q); err != nil {

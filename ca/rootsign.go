@@ -9,6 +9,7 @@ import (
 	"encoding/json/v2"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/cloudflare/cfssl/csr"
@@ -46,17 +47,66 @@ func ReviewRoot(file []byte, pin *x509.Certificate) (RootRequest, error) {
 	if !bytes.Equal(q.Roots[0].DER, pin.Raw) {
 		return q, fault.New(fault.Denied, "this request is for another root, with the fingerprint "+Fingerprint(q.Roots[0].DER))
 	}
-	return q, nil
+	return q, q.bounded()
+}
+
+// Bounds of what a root signs, whatever a city asks for.
+const (
+	maxRootCRL = 730 * 24 * time.Hour // as a ceremony's file may say at most
+	rootAhead  = 24 * time.Hour       // by which the city's clock may be before the root's
+)
+
+// bounded fails with kind Invalid for a request of which no review would say that it is
+// wrong: a root that is named twice, more than one CRL of a root, a CRL without a
+// number or for longer than any ceremony allows, whose holder would miss what is revoked
+// later, and a statement that outlives a root.
+func (q RootRequest) bounded() error {
+	lists := map[string]int{}
+	for _, item := range q.CRLs {
+		lists[item.By]++
+		if life := item.Until.Sub(item.From); item.Number < 1 || life <= 0 || life > maxRootCRL {
+			return fault.New(fault.Invalid, "the request's CRL has no number, or a life of no time or of more than 730 days")
+		}
+	}
+	seen := map[string]bool{}
+	for i, r := range slices.Concat(q.Roots, q.Former) {
+		cert, err := x509.ParseCertificate(r.DER)
+		if err != nil {
+			return fault.Wrap(fault.Invalid, "the request's root cannot be read", err)
+		}
+		if lists[r.Key] != 1 || seen[string(r.DER)] {
+			return fault.New(fault.Invalid, "the request names a root twice, or not one CRL of each")
+		}
+		seen[string(r.DER)] = true
+		if i < len(q.Roots) && q.Statement.Expires > cert.NotAfter.Unix() {
+			return fault.New(fault.Invalid, "the request's statement outlives a root that signs it")
+		}
+	}
+	return nil
+}
+
+// begun fails with kind Invalid for a CRL that begins in the future: what is revoked until
+// then would not stand on it.
+func (q RootRequest) begun(now time.Time) error {
+	for _, item := range q.CRLs {
+		if item.From.After(now.Add(rootAhead)) {
+			return fault.New(fault.Invalid, "the request's CRL begins in the future")
+		}
+	}
+	return nil
 }
 
 // SignRootRequest is the root's part, on a machine without a network: it signs what
 // ReviewRoot has shown. Everything is linted again and must be byte for byte what
 // was announced. signers are the keys of the roots that the request names, in any
 // order. It fails with kind Denied for a request of another root than the pinned
-// one and Invalid for a missing key or a request that breaks a rule.
+// one and Invalid for a missing key or a request that breaks a rule or a bound.
 func SignRootRequest(file []byte, pin *x509.Certificate, signers []crypto.Signer, now time.Time) ([]byte, error) {
 	q, err := ReviewRoot(file, pin)
 	if err != nil {
+		return nil, err
+	}
+	if err := q.begun(now); err != nil {
 		return nil, err
 	}
 	linter, err := lint.New()
