@@ -13,6 +13,7 @@ import (
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/internal/registry"
 )
 
 func (c *town) exec(t *testing.T, query string, args ...any) {
@@ -126,4 +127,23 @@ func TestAnExpiredCertificateIsNotInForce(t *testing.T) {
 			t.Errorf("the list does not say %s", tt.tag)
 		}
 	}
+}
+
+// TestAnOrderSaysHowItsCertificateStands: that it was issued once is not what a firm asks.
+func TestAnOrderSaysHowItsCertificateStands(t *testing.T) {
+	c := newTown(t)
+	firm := registry.Firm{USCC: "91990101MA0000017J", Name: "江城东湖面馆有限公司", LegalRep: c.ids["wan"].Person}
+	_, err := c.reg.AddFirm(t.Context(), "operator:test", firm)
+	must(t, err)
+	id := db.NewID()
+	must(t, c.db.Update(t.Context(), func(tx db.Tx) error { return c.ca.OrderTx(t.Context(), tx, id, "person:x", firm.USCC) }))
+	at := "/firm/orders/" + id
+	c.post(t, "wan", at, "csr", csr(t, x509.CertificateRequest{})).is(t, http.StatusSeeOther)
+	c.get(t, "wan", at).is(t, http.StatusOK, ">有效</span>")
+	found, err := c.ca.Search(t.Context(), ca.Query{Profile: profile.Firm})
+	must(t, err)
+	must(t, c.ca.Revoke(t.Context(), found.Certificates[0].Serial, ca.CertificateHold, "client:x"))
+	c.get(t, "wan", at).is(t, http.StatusOK, ">已冻结</span>")
+	must(t, c.ca.Revoke(t.Context(), found.Certificates[0].Serial, ca.KeyCompromise, "client:x"))
+	c.get(t, "wan", at).is(t, http.StatusOK, ">已吊销</span>")
 }

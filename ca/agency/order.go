@@ -148,7 +148,11 @@ func (s *Service) drawOrder(w http.ResponseWriter, r *http.Request, o ca.Order, 
 		d.Failed = ca.NoteText(p.Note)
 	}
 	if p.Serial != "" {
-		d.PEM, d.Chain = d.Self+"/certificate.pem", d.Self+"/chain.pem"
+		cert, err := s.o.CA.Find(r.Context(), p.Serial)
+		if err != nil {
+			return err
+		}
+		d.PEM, d.Chain, d.Tag = d.Self+"/certificate.pem", d.Self+"/chain.pem", statusTag(cert, s.o.Now())
 	}
 	if d.Tag == orderOpen || form.Wrong() {
 		d.Form = &form

@@ -62,7 +62,7 @@ func TestOrderPages(t *testing.T) {
 		}
 	}
 	c.post(t, "qiu", at, "csr", csr(t, x509.CertificateRequest{})).is(t, http.StatusConflict, "此预订单已提交过其他证书请求")
-	c.get(t, "qiu", at).is(t, http.StatusOK, "已签发", at+"/chain.pem")
+	c.get(t, "qiu", at).is(t, http.StatusOK, "有效", at+"/chain.pem")
 	c.get(t, "qiu", at+"/key.pem").is(t, http.StatusNotFound)
 	block, rest := pem.Decode([]byte(c.get(t, "qiu", at+"/chain.pem").body))
 	above, none := pem.Decode(rest)

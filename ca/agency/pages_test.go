@@ -58,7 +58,7 @@ func TestPages(t *testing.T) {
 	open := orderPage{Self: "/firm/orders/x", Firm: "江城湖畔小馆餐饮有限公司", USCC: "91990101MA9FAFN17P", Tag: orderOpen, Ordered: at, Expires: at.AddDate(0, 0, 90), Form: &blankOrder}
 	wrongly, again, over, made := open, open, open, open
 	wrongly.Form, again.Failed, over.Form, over.Tag = &wrongOrder, ca.NoteText("this key is on the list of blocked keys"), nil, orderOver
-	made.Form, made.Tag, made.Serial, made.PEM, made.Chain = nil, stateTags["issued"], "01b1bd2c9c86a56a1b84116bf68ca733e03b", "/a", "/b"
+	made.Form, made.Tag, made.Serial, made.PEM, made.Chain = nil, statusTags["issued"], "01b1bd2c9c86a56a1b84116bf68ca733e03b", "/a", "/b"
 	var ordered []row
 	for _, s := range []tag{orderOpen, orderOver, stateTags["issued"]} {
 		ordered = append(ordered, row{"/firm/orders/06h27yaz20rgj3seawf2ahagjw", profileWord("firm"), open.Firm, at, s})
