@@ -52,32 +52,36 @@ func (s *Service) getCertificate(w http.ResponseWriter, r *http.Request, v *visi
 	return s.pages.Render(w, r, web.Page{Template: "certificate", Title: web.Text{ZH: "证书", EN: "Certificate"}, Data: &d})
 }
 
-// getFile serves the certificate, or its chain: itself and the CA that issued it.
+// getFile serves the certificate, or its chain.
 func (s *Service) getFile(w http.ResponseWriter, r *http.Request, v *visitor) error {
-	row, cert, err := s.certificate(r, v)
+	row, _, err := s.certificate(r, v)
 	if err != nil {
 		return err
 	}
-	list := []*x509.Certificate{cert}
-	switch r.PathValue("file") {
+	return s.serveFile(w, r, row)
+}
+
+// serveFile serves the file of the path: a certificate, or that and the CA that issued it.
+func (s *Service) serveFile(w http.ResponseWriter, r *http.Request, row ca.Certificate) error {
+	name := r.PathValue("file")
+	file := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: row.DER})
+	switch name {
 	case "certificate.pem":
 	case "chain.pem":
 		chain, err := s.o.CA.Chain(r.Context(), row.Serial)
 		if err != nil {
 			return err
 		}
-		list = append(list, chain...)
+		for _, c := range chain {
+			file = append(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+		}
 	default:
 		return errNotFound
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/x-pem-file")
 	h.Set("Cache-Control", "private, no-store")
-	h.Set("Content-Disposition", `attachment; filename="`+row.Serial+"-"+r.PathValue("file")+`"`)
-	for _, c := range list {
-		if _, err := w.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})); err != nil {
-			return err
-		}
-	}
-	return nil
+	h.Set("Content-Disposition", `attachment; filename="`+row.Serial+"-"+name+`"`)
+	_, err := w.Write(file)
+	return err
 }

@@ -2,16 +2,12 @@ package agency
 
 import (
 	"context"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/ca/profile"
-	"github.com/signet-city/signet/internal/fault"
 	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 )
@@ -205,35 +201,5 @@ func (s *Service) getOrderFile(w http.ResponseWriter, r *http.Request, id *web.I
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	list := [][]byte{row.DER}
-	switch r.PathValue("file") {
-	case "certificate.pem":
-	case "chain.pem":
-		chain, err := s.o.CA.Chain(r.Context(), p.Serial)
-		if err != nil {
-			return err
-		}
-		list = append(list, raw(chain)...)
-	default:
-		return errNotFound
-	}
-	for _, der := range list {
-		if err := pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
-			return fault.Wrap(fault.Internal, "the certificate cannot be written", err)
-		}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/x-pem-file")
-	h.Set("Cache-Control", "private, no-store")
-	h.Set("Content-Disposition", `attachment; filename="`+p.Serial+"-"+r.PathValue("file")+`"`)
-	_, err = w.Write([]byte(b.String()))
-	return err
-}
-
-func raw(list []*x509.Certificate) (out [][]byte) {
-	for _, c := range list {
-		out = append(out, c.Raw)
-	}
-	return out
+	return s.serveFile(w, r, row)
 }
