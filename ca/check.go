@@ -233,14 +233,18 @@ func (c *CA) runChecks(ctx context.Context) {
 		}
 		// Nobody gives the lease back: whose turn it was has looked for all.
 		mine, err := c.db.Lease(ctx, "ca.check", db.NewID(), c.checkEvery-c.checkEvery/8, c.now())
+		if err == nil && !mine {
+			c.metrics.problems.Set(0) // the one who looks says what there is
+		}
 		if err != nil || !mine {
 			continue
 		}
 		p, err := c.CheckPublished(ctx, CheckOptions{})
-		if err != nil && ctx.Err() == nil {
-			c.log.ErrorContext(ctx, "check what is published", slog.Any("cause", err))
-		}
 		if err != nil {
+			if ctx.Err() == nil {
+				c.log.ErrorContext(ctx, "check what is published", slog.Any("cause", err))
+				c.metrics.problems.Set(float64(len(p.Problems) + 1)) // that nobody could look is one
+			}
 			continue
 		}
 		c.metrics.problems.Set(float64(len(p.Problems)))

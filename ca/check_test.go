@@ -298,7 +298,7 @@ func TestRunChecks(t *testing.T) {
 		done := make(chan error, 1)
 		// Nobody listens at the base address that this city names.
 		a := c.open(t, func(o *ca.Options) {
-			o.Registerer, o.CheckEvery, o.BaseURL = reg, 100*time.Millisecond, "http://127.0.0.1:1"
+			o.Registerer, o.CheckEvery, o.BaseURL, o.Now = reg, 100*time.Millisecond, "http://127.0.0.1:1", time.Now
 		})
 		go func() { done <- a.Run(ctx) }()
 		defer func() { stop(); <-done }()
@@ -310,6 +310,48 @@ func TestRunChecks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// runChecking runs a replica that checks all the time, at addresses where nobody listens,
+// and returns what waits until its metric is as wanted.
+func (c *city) runChecking(t *testing.T) (until func(what string, is func(float64) bool)) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	a := c.open(t, func(o *ca.Options) {
+		o.Registerer, o.CheckEvery, o.BaseURL, o.Now = reg, 100*time.Millisecond, "http://127.0.0.1:1", time.Now
+	})
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	return func(what string, is func(float64) bool) {
+		t.Helper()
+		for began := time.Now(); !is(gauge(t, reg, "signet_ca_published_problems")); time.Sleep(50 * time.Millisecond) {
+			if time.Since(began) > 60*time.Second {
+				t.Fatal(what)
+			}
+		}
+	}
+}
+
+// TestOldProblemsAreForgotten: what a replica found is not said by its metric once another
+// one looks.
+func TestOldProblemsAreForgotten(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	until := c.runChecking(t)
+	until("no problem is found", func(n float64) bool { return n > 0 })
+	mine, err := c.db.Lease(t.Context(), "ca.check", "another replica", time.Hour, time.Now().Add(time.Minute))
+	if err != nil || !mine {
+		t.Fatalf("%v, %v", mine, err)
+	}
+	until("it is said on and on", func(n float64) bool { return n == 0 })
+}
+
+// TestNotLookingIsAProblem: a check that breaks off says nothing of what it did not see.
+func TestNotLookingIsAProblem(t *testing.T) {
+	c := newCity(t, testkit.SQLite(t))
+	c.exec(t, `ALTER TABLE ca_shards RENAME TO lost`)
+	c.runChecking(t)("nobody is told", func(n float64) bool { return n > 0 })
 }
 
 func gauge(t testing.TB, reg *prometheus.Registry, name string) float64 {

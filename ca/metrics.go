@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		released: prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_released_total", Help: "Certificates whose hold was taken back."}),
 		crls:     prometheus.NewCounter(prometheus.CounterOpts{Name: "signet_ca_crls_total", Help: "CRLs published."}),
 		problems: prometheus.NewGauge(prometheus.GaugeOpts{Name: "signet_ca_published_problems",
-			Help: "Problems that the last check of the published certificates, CRLs and OCSP answers found, if this replica made it."}),
+			Help: "Problems that the last check of the published certificates, CRLs and OCSP answers found, if this replica made it; that it could not look is one."}),
 		expiring: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "signet_ca_expiring",
 			Help: "Certificates in force that expire soon, by profile and within what time."}, []string{"profile", "within"}),
 	}
