@@ -28,7 +28,8 @@ type Claim struct {
 type Applied struct {
 	ID       string
 	Type     string
-	Agency   string
+	Agency   string // that was asked
+	Office   string // that deals with it, or dealt with it at its end
 	State    string // submitted, reviewed, approved, issued, rejected, failed, withdrawn, or a step of the agency's
 	Data     map[string]any
 	Created  time.Time

@@ -8,6 +8,7 @@ import (
 
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/registry"
 	"github.com/signet-city/signet/internal/web"
 )
 
@@ -54,4 +55,21 @@ func (s *Service) owner(ctx context.Context, caller web.Caller, id string, now t
 		return "", errNoAuthority
 	}
 	return owner, nil
+}
+
+// mayFor reports whether an agency may issue licences of a type in the area of the agency
+// that was asked, whose place it has taken; in its own where asked is "".
+func (s *Service) mayFor(ctx context.Context, agency registry.Agency, asked, licenseType string, now time.Time) (bool, error) {
+	area := agency.Area
+	if asked != "" && asked != agency.ID {
+		if heir, err := s.registry.Inherits(ctx, agency.ID, asked, licenseType); err != nil || !heir {
+			return false, err
+		}
+		former, err := s.registry.FindAgency(ctx, asked)
+		if err != nil {
+			return false, err
+		}
+		area = former.Area
+	}
+	return s.registry.MayIssue(ctx, agency.ID, licenseType, area, now)
 }

@@ -253,7 +253,7 @@ func (b *batch) add(raw []byte) error {
 		o.fail(err)
 	} else {
 		o.Key = l.Key
-		b.keyed, b.at = append(b.keyed, Keyed(l)), append(b.at, len(b.wait))
+		b.keyed, b.at = append(b.keyed, Keyed{Key: l.Key, Request: l.Request}), append(b.at, len(b.wait))
 	}
 	b.wait = append(b.wait, o)
 	if len(b.wait) == Batch {

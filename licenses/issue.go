@@ -26,7 +26,8 @@ const Batch = 256
 
 // Keyed is a request with its idempotency key, unique per client.
 type Keyed struct {
-	Key string
+	Key   string
+	Asked string // the agency that was asked for it, whose place the caller's has taken; "" for the caller's own
 	Request
 }
 
@@ -79,7 +80,7 @@ func (s *Service) drafts(ctx context.Context, agency registry.Agency, requests [
 		if d.err = s.check(d, agency, now); d.err != nil {
 			continue
 		}
-		may, err := s.registry.MayIssue(ctx, agency.ID, r.Type, agency.Area, now)
+		may, err := s.mayFor(ctx, agency, r.Asked, r.Type, now)
 		if err != nil {
 			return nil, fmt.Errorf("issue licences: %w", err)
 		}

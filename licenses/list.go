@@ -27,7 +27,7 @@ func (l *License) Holds() string { return l.holderName }
 // Filter says which licences List returns. Empty fields do not restrict, but for
 // Agency.
 type Filter struct {
-	Agency string // required
+	Agency string // required: its own licences and those of agencies whose place it has taken
 	Type   string
 	Status Status
 	Number string // of a licence, whole
@@ -37,9 +37,13 @@ type Filter struct {
 	Oldest bool   // first, and not the newest
 }
 
-// List returns licences of an agency, the newest first unless f says otherwise, and
-// where the next page begins, "" after the last. Nobody holds anything under an
-// impossible number.
+// arms is how many estates one statement looks at: SQLite takes 500 arms of one, and
+// there are two for a holder's two kinds.
+const arms = 100
+
+// List returns licences of an agency and of those whose place it has taken, the newest
+// first unless f says otherwise, and where the next page begins, "" after the last.
+// Nobody holds anything under an impossible number.
 func (s *Service) List(ctx context.Context, f Filter) (list []*License, next string, err error) {
 	if f.Agency == "" {
 		return nil, "", fault.New(fault.Denied, "an agency is required")
@@ -47,11 +51,12 @@ func (s *Service) List(ctx context.Context, f Filter) (list []*License, next str
 	if f.Limit <= 0 || f.Limit > listMost {
 		f.Limit = min(max(f.Limit, 50), listMost)
 	}
-	types, err := s.typesOf(ctx, f)
+	estates, err := s.estatesOf(ctx, f)
 	if err != nil {
 		return nil, "", fmt.Errorf("list licences: %w", err)
 	}
 	err = s.db.Read(ctx, func(tx db.Tx) error {
+		list = nil
 		holders, err := s.holders(ctx, tx, f.Holder)
 		if err != nil {
 			return err
@@ -59,14 +64,21 @@ func (s *Service) List(ctx context.Context, f Filter) (list []*License, next str
 		if f.Holder != "" && len(holders) == 0 {
 			return nil
 		}
-		query, args := f.query(types, holders, s.now())
-		list, err = s.find(ctx, tx, "l.id IN ("+query+")", args...)
-		return err
+		for some := range slices.Chunk(estates, arms) {
+			query, args := f.query(some, holders, s.now())
+			found, err := s.find(ctx, tx, "l.id IN ("+query+")", args...)
+			if err != nil {
+				return err
+			}
+			list = append(list, found...)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("list licences: %w", err)
 	}
-	if !f.Oldest { // find orders by id, which is that of time
+	slices.SortFunc(list, func(a, b *License) int { return cmp.Compare(a.ID, b.ID) }) // that of time
+	if !f.Oldest {
 		slices.Reverse(list)
 	}
 	if len(list) > f.Limit {
@@ -76,24 +88,11 @@ func (s *Service) List(ctx context.Context, f Filter) (list []*License, next str
 	return list, next, nil
 }
 
-// typesOf returns the types to look for. The index of an agency's licences is by
-// type, so that an agency with millions of one finds its few of another; an agency
-// can only have issued what it ever had authority for.
-func (s *Service) typesOf(ctx context.Context, f Filter) ([]string, error) {
-	if f.Type != "" {
-		return []string{f.Type}, nil
-	}
-	all, err := s.registry.ListAuthorities(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var types []string
-	for _, a := range all {
-		if a.Agency == f.Agency {
-			types = append(types, a.Type)
-		}
-	}
-	return distinct(types), nil
+// estatesOf returns what to look through. The indexes of an agency's licences are by
+// type, so that an agency with millions of one finds its few of another.
+func (s *Service) estatesOf(ctx context.Context, f Filter) ([]registry.Estate, error) {
+	all, err := s.registry.Estates(ctx, f.Agency)
+	return slices.DeleteFunc(all, func(e registry.Estate) bool { return f.Type != "" && e.Type != f.Type }), err
 }
 
 // holder is a holder as the licences table names it.
@@ -127,30 +126,33 @@ const lastID = "z"
 // bounded and read from an index in order. Where there can be very many of a value, it
 // is the range of that one value, and the order names it: a planner that sees a constant
 // walks the primary key instead, in the hope of meeting a match soon.
-func (f Filter) query(types []string, holders []holder, now time.Time) (string, []any) {
+func (f Filter) query(estates []registry.Estate, holders []holder, now time.Time) (string, []any) {
 	q := &query{limit: f.Limit + 1, order: "DESC", from: ">=", beyond: "<", now: db.Micros(now)}
 	after := cmp.Or(f.After, lastID)
 	if f.Oldest {
 		q.order, q.from, q.beyond, after = "ASC", "<=", ">", f.After
 	}
 	switch {
+	case len(estates) == 0:
 	case f.Number != "":
-		q.arm("", append(f.rest(q), "number = "+q.arg(f.Number), "id "+q.beyond+" "+q.arg(after))...)
-		q.arm("", append(f.rest(q), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id "+q.beyond+" "+q.arg(after))...)
+		q.arm("", append(f.rest(q, estates), "number = "+q.arg(f.Number), "id "+q.beyond+" "+q.arg(after))...)
+		q.arm("", append(f.rest(q, estates), "id IN (SELECT license FROM license_replacements WHERE number = "+q.arg(f.Number)+")", "id "+q.beyond+" "+q.arg(after))...)
 	case f.Holder != "":
 		for _, h := range holders {
-			q.arm("holder_kind", append(append(f.rest(q), "holder = "+q.arg(h.ref)), q.oneValue("holder_kind", h.kind, after)...)...)
+			q.arm("holder_kind", append(append(f.rest(q, estates), "holder = "+q.arg(h.ref)), q.oneValue("holder_kind", h.kind, after)...)...)
 		}
 	case f.Status == Revoked || f.Status == Suspended || f.Status == Replaced:
-		for _, t := range types {
-			q.arm("", append(f.status(q), "agency = "+q.arg(f.Agency), "type = "+q.arg(t), "status IN ('revoked', 'suspended')", "id "+q.beyond+" "+q.arg(after))...)
+		for _, e := range estates {
+			q.arm("", append(f.status(q), "agency = "+q.arg(e.Agency), "type = "+q.arg(e.Type), "status IN ('revoked', 'suspended')", "id "+q.beyond+" "+q.arg(after))...)
 		}
 	case f.Status == Expired:
-		q.arm("", f.ofType(q, "agency = "+q.arg(f.Agency), "status = 'expired'", "id "+q.beyond+" "+q.arg(after))...)
-		q.arm(noIndex, f.ofType(q, "agency || '' = "+q.arg(f.Agency), due(q), "id || '' "+q.beyond+" "+q.arg(after))...)
+		for _, e := range estates {
+			q.arm("", "agency = "+q.arg(e.Agency), "type = "+q.arg(e.Type), "status = 'expired'", "id "+q.beyond+" "+q.arg(after))
+		}
+		q.arm(noIndex, within(q, estates), due(q), "id || '' "+q.beyond+" "+q.arg(after))
 	default:
-		for _, t := range types {
-			conditions := append([]string{"agency = " + q.arg(f.Agency)}, q.oneValue("type", t, after)...)
+		for _, e := range estates {
+			conditions := append([]string{"agency = " + q.arg(e.Agency)}, q.oneValue("type", e.Type, after)...)
 			q.arm("type", append(conditions, f.status(q)...)...)
 		}
 	}
@@ -160,18 +162,19 @@ func (f Filter) query(types []string, holders []holder, now time.Time) (string, 
 	return fmt.Sprintf("SELECT id FROM (%s) arms ORDER BY id %s LIMIT %d", strings.Join(q.arms, " UNION ALL "), q.order, q.limit), q.args
 }
 
-// rest returns the conditions besides a number that is enough to find by. As
-// expressions, none of them is looked up in an index.
-func (f Filter) rest(q *query) []string {
-	return append(f.ofType(q, "agency || '' = "+q.arg(f.Agency)), f.status(q)...)
+// rest returns the conditions besides a number that is enough to find by.
+func (f Filter) rest(q *query, estates []registry.Estate) []string {
+	return append([]string{within(q, estates)}, f.status(q)...)
 }
 
-// ofType adds the type to conditions that are enough to find by.
-func (f Filter) ofType(q *query, conditions ...string) []string {
-	if f.Type != "" {
-		conditions = append(conditions, "type || '' = "+q.arg(f.Type))
+// within is the condition that a licence belongs to one of the estates. As expressions,
+// agency and type are not looked up in an index.
+func within(q *query, estates []registry.Estate) string {
+	var any []string
+	for _, e := range estates {
+		any = append(any, "agency || '' = "+q.arg(e.Agency)+" AND type || '' = "+q.arg(e.Type))
 	}
-	return conditions
+	return "(" + strings.Join(any, " OR ") + ")"
 }
 
 // due is the condition that a licence has come to its end and Expire has not: few.

@@ -1,12 +1,20 @@
 package licenses
 
-import "time"
+import (
+	"time"
 
-// ListQuery is the statement with which List finds the ids of f.
-func ListQuery(f Filter, types ...string) (string, []any) {
+	"github.com/signet-city/signet/internal/registry"
+)
+
+// ListQuery is the statement with which List finds the ids of f among what an agency
+// looks after.
+func ListQuery(f Filter, estates ...registry.Estate) (string, []any) {
 	f.Limit = max(f.Limit, 1)
-	return f.query(types, []holder{{HolderFirm, f.Holder}, {HolderPerson, f.Holder}}, time.Now())
+	return f.query(estates, []holder{{HolderFirm, f.Holder}, {HolderPerson, f.Holder}}, time.Now())
 }
+
+// Arms is how many estates one statement looks at.
+const Arms = arms
 
 // HeldQuery is the statement with which Held finds ids.
 const HeldQuery = heldQuery

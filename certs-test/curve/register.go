@@ -23,6 +23,7 @@ import (
 
 const (
 	agency     = "donghu-amr"
+	successor  = "jiangcheng-amr" // looks after what the agency issues, which goes on issuing
 	knownFirm  = "91990101MA1F001175"
 	firms      = 500       // that the measured issues draw their holders from
 	strangers  = 1_000_000 // that the filling draws them from
@@ -75,6 +76,9 @@ func (r *register) prepare(ctx context.Context) error {
 			return err
 		}
 		r.holders = append(r.holders, f.USCC)
+	}
+	if err := r.city.Registry.Succeed(ctx, "curve", registry.Succession{Agency: agency, Successor: successor}); err != nil {
+		return err
 	}
 	if err := r.issue(ctx, licenses.Batch); err != nil {
 		return err

@@ -19,7 +19,7 @@ const (
 // searchKinds are what the clerks of an agency look for, whose licences are a quarter
 // of all: a page that holds the newest, also of a type, or those of a holder, the
 // licence of a number, and those that were suspended or have expired, of which there
-// are none among all the others.
+// are none among all the others; and the newest as a successor of the agency finds them.
 func (r *register) searchKinds() map[string]func() licenses.Filter {
 	plain := licenses.Filter{Agency: agency, Limit: searchRows}
 	with := func(set func(*licenses.Filter)) func() licenses.Filter {
@@ -32,6 +32,7 @@ func (r *register) searchKinds() map[string]func() licenses.Filter {
 		"number":    with(func(f *licenses.Filter) { f.Number = r.numbers[r.random.IntN(len(r.numbers))] }),
 		"suspended": with(func(f *licenses.Filter) { f.Status = licenses.Suspended }),
 		"expired":   with(func(f *licenses.Filter) { f.Status = licenses.Expired }),
+		"inherited": with(func(f *licenses.Filter) { f.Agency = successor }),
 	}
 }
 
@@ -65,7 +66,7 @@ func (r *register) searchFor(ctx context.Context, kind string, filter func() lic
 	switch kind {
 	case "number":
 		most = 1
-	case "newest", "type":
+	case "newest", "type", "inherited":
 		least = searchRows
 	case "suspended", "expired":
 		least, most = 0, 0

@@ -109,10 +109,11 @@ func (r *Registry) MayIssue(ctx context.Context, agency, licenseType, area strin
 	if err != nil {
 		return false, wrap("check authority", err)
 	}
-	for _, a := range v.byAgency[agencyType{agency, licenseType}] {
-		if Covers(a.Area, area) && !at.Before(a.From) && at.Before(a.Until) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return v.mayIssue(agency, licenseType, area, at), nil
+}
+
+func (v *view) mayIssue(agency, licenseType, area string, at time.Time) bool {
+	return slices.ContainsFunc(v.byAgency[agencyType{agency, licenseType}], func(a Authority) bool {
+		return Covers(a.Area, area) && !at.Before(a.From) && at.Before(a.Until)
+	})
 }

@@ -1,9 +1,9 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signet-city/signet/internal/audit"
@@ -174,17 +174,7 @@ func (r *Registry) Inherits(ctx context.Context, agency, former, licenseType str
 }
 
 func (v *view) inherits(agency, former, licenseType string) bool {
-	for range maxSuccessions {
-		if former == agency {
-			return agency != ""
-		}
-		a, known := v.find(former)
-		former = cmp.Or(v.handovers[agencyType{former, licenseType}], a.Successor)
-		if !known || former == "" {
-			return false
-		}
-	}
-	return false
+	return agency != "" && slices.Contains(v.line(former, licenseType), agency)
 }
 
 // handovers returns who took an agency's place for a type alone.

@@ -24,6 +24,7 @@ type view struct {
 	authorities []Authority
 	byAgency    map[agencyType][]Authority
 	handovers   map[agencyType]string // the successor for a type
+	estates     map[string][]Estate   // by agency
 }
 
 type agencyType struct{ agency, licenseType string }
@@ -66,7 +67,7 @@ func (v *view) load(ctx context.Context, tx db.Tx, old *view) (err error) {
 		return err
 	}
 	if old != nil && old.version == v.version {
-		v.agencies, v.authorities, v.byAgency, v.handovers = old.agencies, old.authorities, old.byAgency, old.handovers
+		v.agencies, v.authorities, v.byAgency, v.handovers, v.estates = old.agencies, old.authorities, old.byAgency, old.handovers, old.estates
 		return nil
 	}
 	if v.agencies, err = agencies(ctx, tx, ""); err != nil {
@@ -83,6 +84,7 @@ func (v *view) load(ctx context.Context, tx db.Tx, old *view) (err error) {
 		key := agencyType{a.Agency, a.Type}
 		v.byAgency[key] = append(v.byAgency[key], a)
 	}
+	v.estates = v.bequeath()
 	return nil
 }
 

@@ -31,7 +31,8 @@ const (
 // application is what one clerk has asked for.
 type application struct {
 	ID        string
-	Agency    string
+	Agency    string // that was asked
+	Office    string // whose clerk decided on it, "" for the agency that was asked
 	State     state
 	Request   licenses.Request
 	Submitter string // person
@@ -194,7 +195,7 @@ func (s *Service) sealNote(ctx context.Context, id string, n note) ([]byte, erro
 	return s.sealer.Seal(ctx, plain, noteAAD(id))
 }
 
-const columns = "id, agency, body, state, submitter, reviewer, returner, round, decider, note, license, created_at, reviewed_at, decided_at"
+const columns = "id, agency, office, body, state, submitter, reviewer, returner, round, decider, note, license, created_at, reviewed_at, decided_at"
 
 // find returns the applications for which where holds.
 func (s *Service) find(ctx context.Context, where string, args ...any) (list []*application, err error) {
@@ -223,7 +224,7 @@ func (s *Service) scan(ctx context.Context, rows *sql.Rows) (*application, error
 	var a application
 	var body, why []byte
 	var created, first, decided int64
-	err := rows.Scan(&a.ID, &a.Agency, &body, &a.State, &a.Submitter, &a.Reviewer, &a.Returner, &a.Round, &a.Decider, &why, &a.License, &created, &first, &decided)
+	err := rows.Scan(&a.ID, &a.Agency, &a.Office, &body, &a.State, &a.Submitter, &a.Reviewer, &a.Returner, &a.Round, &a.Decider, &why, &a.License, &created, &first, &decided)
 	if err != nil {
 		return nil, err
 	}
@@ -246,35 +247,4 @@ func (s *Service) open(ctx context.Context, sealed, aad []byte, v any) error {
 		return errors.New("decode application")
 	}
 	return nil
-}
-
-// application returns an application of one of the clerk's agencies, for which c
-// then acts.
-func (s *Service) application(ctx context.Context, c *clerk, id string) (*application, error) {
-	list, err := s.find(ctx, "id = $1", id)
-	if err != nil {
-		return nil, err
-	}
-	if len(list) == 0 || !c.choose(list[0].Agency) {
-		return nil, errNoApplication
-	}
-	return list[0], nil
-}
-
-const queueQuery = "agency = $1 AND state = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
-
-// last comes after every id in every collation: ids begin with the time.
-const last = "z"
-
-// queue returns the agency's applications in a state, the newest first, and where
-// the next page begins.
-func (s *Service) queue(ctx context.Context, agency string, in state, after string, limit int) (list []*application, next string, err error) {
-	if after == "" {
-		after = last
-	}
-	list, err = s.find(ctx, queueQuery, agency, string(in), after, limit+1)
-	if len(list) > limit {
-		list, next = list[:limit], list[limit-1].ID
-	}
-	return list, next, err
 }

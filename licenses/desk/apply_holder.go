@@ -211,7 +211,11 @@ func (s *Service) AppliedFor(ctx context.Context, by licenses.Applicant) (list [
 		return nil, err
 	}
 	for _, a := range found {
-		list = append(list, s.appliedOf(a, asked[a.ID]))
+		one, err := s.appliedOf(ctx, a, asked[a.ID])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one)
 	}
 	return list, nil
 }
@@ -227,7 +231,10 @@ func (s *Service) Applied(ctx context.Context, by licenses.Applicant, id string)
 	if err != nil {
 		return licenses.Applied{}, err
 	}
-	a := s.appliedOf(found, asked[id])
+	a, err := s.appliedOf(ctx, found, asked[id])
+	if err != nil {
+		return licenses.Applied{}, err
+	}
 	if a.Attached, err = s.attached(ctx, id); err != nil {
 		return licenses.Applied{}, err
 	}
@@ -250,11 +257,12 @@ func (s *Service) ofHolder(ctx context.Context, by licenses.Applicant, id string
 	return found[0], nil
 }
 
-func (s *Service) appliedOf(a *application, asked bool) licenses.Applied {
+func (s *Service) appliedOf(ctx context.Context, a *application, asked bool) (licenses.Applied, error) {
 	reason := ""
 	if a.State == rejected { // why it was sent back to the first review is between clerks
 		reason = a.Note.Reason
 	}
-	return licenses.Applied{ID: a.ID, Type: a.Request.Type, Agency: a.Agency, State: string(a.State), Data: a.Request.Data, Created: a.Created,
-		Decided: a.Decided, Reason: reason, Why: s.why(a), License: a.License, Asked: asked}
+	office, err := s.dealing(ctx, a)
+	return licenses.Applied{ID: a.ID, Type: a.Request.Type, Agency: a.Agency, Office: office, State: string(a.State), Data: a.Request.Data, Created: a.Created,
+		Decided: a.Decided, Reason: reason, Why: s.why(a), License: a.License, Asked: asked}, err
 }

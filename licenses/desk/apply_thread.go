@@ -261,6 +261,9 @@ func (s *Service) postAsk(w http.ResponseWriter, r *http.Request, c *clerk, a *a
 	if a.Submitter == c.person {
 		return web.Refuse(fault.Denied, web.Text{ZH: "不能办理自己提交的申请。", EN: "You cannot deal with what you applied for."})
 	}
+	if err := s.deals(r.Context(), c, a, ""); a.State.waits() && err != nil {
+		return err
+	}
 	parties, err := s.parties(r.Context(), c.person, a)
 	if err != nil {
 		return err

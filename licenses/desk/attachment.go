@@ -304,6 +304,9 @@ func (s *Service) postAttachment(w http.ResponseWriter, r *http.Request, c *cler
 	if err != nil {
 		return err
 	}
+	if err := s.deals(r.Context(), c, a, ""); a.State.waits() && err != nil {
+		return err
+	}
 	f, err := form.ReadFile(r)
 	if err == nil {
 		err = s.attach(r.Context(), a, byAgency, c.person, f)

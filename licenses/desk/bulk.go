@@ -78,6 +78,11 @@ func (s *Service) pickApplications(ctx context.Context, c *clerk, in state, rows
 	}
 	n := 0
 	for i, a := range list {
+		if err := s.deals(ctx, c, a, ""); errors.Is(err, errAway) {
+			continue
+		} else if err != nil {
+			return nil, err
+		}
 		if a.Submitter != c.person && a.Round == 0 && c.bar(a, s.reviews(a.Request.Type), parties[a.ID]) == nil {
 			rows[i].Pick = a.ID
 			n++
@@ -189,6 +194,12 @@ func (s *Service) decideOne(ctx context.Context, c *clerk, id string, d decision
 		}
 	}
 	ok, err := s.decide(ctx, c, a, d)
+	switch {
+	case errors.Is(err, errAway):
+		return a, textAway, nil
+	case errors.Is(err, errUnable):
+		return a, textNotTaken, nil
+	}
 	if isBarred(err) {
 		s.metrics.decided.WithLabelValues("barred").Inc()
 		if errors.Is(err, errPost) {
@@ -241,7 +252,11 @@ func (s *Service) postLicenses(w http.ResponseWriter, r *http.Request, c *clerk)
 		}
 		line := bulkRow{Says: says, Done: says == textDone}
 		if l != nil {
-			line.row = s.licenseRows(&one, []*licenses.License{l})[0]
+			rows, err := s.licenseRows(r.Context(), &one, []*licenses.License{l})
+			if err != nil {
+				return err
+			}
+			line.row = rows[0]
 		}
 		data.add(line)
 	}

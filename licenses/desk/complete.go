@@ -46,8 +46,13 @@ func (s *Service) issue(ctx context.Context, a *application) (id string, refused
 	if !errors.Is(err, licenses.ErrNotFound) {
 		return "", nil, err
 	}
-	results, err := s.licenses.Issue(ctx, web.Caller{ClientID: ClientID, Person: a.Decider, Agency: a.Agency},
-		[]licenses.Keyed{{Key: key, Request: a.Request}})
+	// Whoever has the authority by now: it may have changed hands since the approval.
+	office, _, err := s.registry.Office(ctx, a.Agency, a.Request.Type, s.now())
+	if err != nil {
+		return "", nil, err
+	}
+	results, err := s.licenses.Issue(ctx, web.Caller{ClientID: ClientID, Person: a.Decider, Agency: office},
+		[]licenses.Keyed{{Key: key, Asked: a.Agency, Request: a.Request}})
 	if err == nil {
 		if err = results[0].Err; err == nil {
 			return results[0].License.ID, nil, nil
@@ -80,15 +85,18 @@ func noteOf(refused error) note {
 // finish ends an approved application. A licence outranks a failure: where two
 // completed at once and only one saw the request as still right, it was issued.
 func (s *Service) finish(ctx context.Context, a *application, to state, license string, why note) error {
-	kind, data := eventIssue, map[string]any{"agency": a.Agency, "license": license}
+	kind, data := eventIssue, where(a, a.Office)
 	from := []any{string(approved), string(failed)}
 	var sealed []byte
 	if to == failed {
-		kind, from[1], data = eventFail, string(approved), map[string]any{"agency": a.Agency}
+		kind, from[1] = eventFail, string(approved)
 		var err error
 		if sealed, err = s.sealNote(ctx, a.ID, why); err != nil {
 			return err
 		}
+	}
+	if to == issued {
+		data["license"] = license
 	}
 	now := db.Micros(s.now())
 	var ok bool

@@ -133,11 +133,14 @@ func (d decision) done(a *application, person string) bool {
 // its type's rule, changes a to what becomes of it, and reports whether it did: false
 // means that the application does not stand where the page showed it, or that the
 // clerk submitted it or was the first to review it. It fails with errParty if the
-// application is the clerk's own, and with errPost if the step is kept for another
-// post; then nothing is changed.
+// application is the clerk's own, with errPost if the step is kept for another
+// post, and as deals does; then nothing is changed.
 func (s *Service) decide(ctx context.Context, c *clerk, a *application, d decision) (ok bool, err error) {
 	if !d.step.waits() || a.State != d.step || a.Round != d.round {
 		return false, nil
+	}
+	if err := s.deals(ctx, c, a, d.verdict); err != nil {
+		return false, err
 	}
 	if d.verdict == approve {
 		if err := s.errMissing(ctx, a); err != nil {
@@ -163,6 +166,7 @@ func (s *Service) decide(ctx context.Context, c *clerk, a *application, d decisi
 	err = s.licenses.Decide(ctx, a.Request.Type, func(tx db.Tx, posts []string) error {
 		next = *a
 		event := d.apply(&next, c.person, posts, now)
+		next.Office = c.office(a)
 		if ok, err = step(ctx, tx, c.person, a, &next, sealed, now); err != nil || !ok {
 			return err
 		}
@@ -174,7 +178,9 @@ func (s *Service) decide(ctx context.Context, c *clerk, a *application, d decisi
 		case !c.holds(d.post(posts)):
 			return errPost
 		}
-		return record(ctx, tx, event, "person:"+c.person, a.ID, map[string]any{"agency": a.Agency, "type": a.Request.Type})
+		data := where(a, next.Office)
+		data["type"] = a.Request.Type
+		return record(ctx, tx, event, "person:"+c.person, a.ID, data)
 	})
 	if err != nil {
 		return false, fmt.Errorf("decide application: %w", err)
@@ -189,9 +195,9 @@ func (s *Service) decide(ctx context.Context, c *clerk, a *application, d decisi
 // state in each round, so that the two name everything else that a says.
 func step(ctx context.Context, tx db.Tx, person string, a, next *application, sealed []byte, now time.Time) (bool, error) {
 	return moved(ctx, tx, `UPDATE license_applications SET state = $1, reviewer = $2, reviewed_at = $3, returner = $4, round = $5, decider = $6,
-		decided_at = $7, note = $8, changed_at = $9 WHERE id = $10 AND agency = $11 AND state = $12 AND round = $13 AND submitter <> $14 AND reviewer <> $15`,
+		decided_at = $7, note = $8, changed_at = $9, office = $10 WHERE id = $11 AND agency = $12 AND state = $13 AND round = $14 AND submitter <> $15 AND reviewer <> $16`,
 		string(next.State), next.Reviewer, microsOrZero(next.Reviewed), next.Returner, next.Round, next.Decider, microsOrZero(next.Decided), sealed,
-		db.Micros(now), a.ID, a.Agency, string(a.State), a.Round, person, person)
+		db.Micros(now), next.Office, a.ID, a.Agency, string(a.State), a.Round, person, person)
 }
 
 // microsOrZero writes a time that may be absent.

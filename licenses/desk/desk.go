@@ -187,9 +187,6 @@ func (c *clerk) place(id string) int {
 	return slices.IndexFunc(c.agencies, func(a agency) bool { return a.ID == id })
 }
 
-// worksAt reports whether an agency is one of the clerk's.
-func (c *clerk) worksAt(id string) bool { return c.place(id) >= 0 }
-
 // choose makes c act for an agency and reports whether it is one of theirs.
 func (c *clerk) choose(id string) bool {
 	i := c.place(id)

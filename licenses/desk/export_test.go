@@ -1,6 +1,10 @@
 package desk
 
-import "context"
+import (
+	"context"
+
+	"github.com/signet-city/signet/internal/registry"
+)
 
 // Approve is the compare-and-swap alone, without what the page checks before: of the
 // step at which the application stands.
@@ -37,11 +41,13 @@ func (s *Service) Finish(ctx context.Context, id, license string) (string, error
 	return string(a.State), err
 }
 
-// QueueQuery and SweepQuery are the statements behind the lists and the sweeper.
-const (
-	QueueQuery = "SELECT id FROM license_applications WHERE " + queueQuery
-	SweepQuery = "SELECT id FROM license_applications WHERE " + sweepQuery
-)
+// SweepQuery is the statement behind the sweeper.
+const SweepQuery = "SELECT id FROM license_applications WHERE " + sweepQuery
+
+// QueueQuery is the statement behind the lists.
+func QueueQuery(in string, estates ...registry.Estate) (string, []any) {
+	return queueQuery(estates, state(in), last, listRows+1)
+}
 
 // The statements behind the sweeper of drafts, and its measures.
 const (

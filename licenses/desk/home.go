@@ -26,8 +26,10 @@ type link struct {
 // row is an application or a licence in a list.
 type row struct {
 	Address string
-	Pick    string // its id, if it can be ticked
-	Number  string // of a licence
+	Pick    string   // its id, if it can be ticked
+	Number  string   // of a licence
+	Agency  web.Text // that issued it, or was asked, where the clerk's has taken its place
+	Office  web.Text // that deals with an application, where it has taken the place of the clerk's
 	Type    web.Text
 	Holder  string // name
 	By      string // submitter
@@ -90,7 +92,9 @@ func (s *Service) getHome(w http.ResponseWriter, r *http.Request, c *clerk) erro
 	if err != nil {
 		return err
 	}
-	data.Recent = s.licenseRows(c, recent)
+	if data.Recent, err = s.licenseRows(ctx, c, recent); err != nil {
+		return err
+	}
 	if data.Firms, err = s.firmQueue(ctx, c); err != nil {
 		return err
 	}
@@ -128,17 +132,31 @@ func (s *Service) applicationRows(ctx context.Context, c *clerk, list []*applica
 		_, online := fromHolder[a.ID]
 		rows[i] = row{Address: c.at("/desk/applications/" + a.ID), Type: s.typeName(a.Request.Type), Holder: holders[holderOf(a.Request.Holder)],
 			By: by, Online: online, At: a.Created, Tag: a.State.tag()}
+		if rows[i].Agency, err = s.otherAgency(ctx, c, a.Agency); err != nil {
+			return nil, err
+		}
+		office, err := s.dealing(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if rows[i].Office, err = s.otherAgency(ctx, c, office); err != nil {
+			return nil, err
+		}
 	}
 	return rows, nil
 }
 
-func (s *Service) licenseRows(c *clerk, list []*licenses.License) []row {
+func (s *Service) licenseRows(ctx context.Context, c *clerk, list []*licenses.License) ([]row, error) {
 	rows := make([]row, len(list))
 	for i, l := range list {
 		rows[i] = row{Address: c.at("/desk/licenses/" + l.ID), Number: l.Number, Type: s.typeName(l.Type), Holder: l.Holds(),
 			At: l.Created, Tag: licenseTag(l, s.now())}
+		var err error
+		if rows[i].Agency, err = s.otherAgency(ctx, c, l.Agency); err != nil {
+			return nil, err
+		}
 	}
-	return rows
+	return rows, nil
 }
 
 // applicationsPage is what applications.html sees.

@@ -109,12 +109,6 @@ func (s *Service) licenseBar(ctx context.Context, c *clerk, l *licenses.License)
 	return nil, nil
 }
 
-// issuer returns the name of the agency that issued a licence.
-func (s *Service) issuer(ctx context.Context, l *licenses.License) (web.Text, error) {
-	a, err := s.registry.FindAgency(ctx, l.Agency)
-	return web.Text{ZH: a.NameZH, EN: a.NameEN}, err
-}
-
 // done are what the address of a licence may say has just been done, with the
 // status that bears it out.
 var done = map[string]struct {
@@ -156,7 +150,7 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 		Tag: licenseTag(l, s.now()), Holder: l.Holds(), HolderID: l.Holder, From: l.NotBefore, Last: l.NotAfter.Add(-time.Second),
 		Reason: l.Reason, Self: c.at(at)}
 	var err error
-	if data.Issuer, err = s.issuer(ctx, l); err != nil {
+	if data.Issuer, err = s.agencyName(ctx, l.Agency); err != nil {
 		return nil, err
 	}
 	if l.Permit != "" {
@@ -187,7 +181,11 @@ func (s *Service) licensePage(ctx context.Context, c *clerk, l *licenses.License
 		return nil, err
 	}
 	from, err := s.find(ctx, "license = $1 AND license <> ''", l.ID)
-	if err == nil && len(from) == 1 && c.worksAt(from[0].Agency) { // a successor's clerks do not see it
+	if err != nil || len(from) != 1 {
+		return data, err
+	}
+	sees, err := s.registry.Inherits(ctx, c.agency.ID, from[0].Agency, l.Type)
+	if sees {
 		data.Application = c.at("/desk/applications/" + from[0].ID)
 	}
 	return data, err

@@ -103,3 +103,17 @@ func (s *Service) typeName(id string) web.Text {
 	}
 	return web.Text{ZH: id, EN: id}
 }
+
+// agencyName is the name of an agency.
+func (s *Service) agencyName(ctx context.Context, id string) (web.Text, error) {
+	a, err := s.registry.FindAgency(ctx, id)
+	return web.Text{ZH: a.NameZH, EN: a.NameEN}, err
+}
+
+// otherAgency is the name of an agency that is not the clerk's, whose page says that.
+func (s *Service) otherAgency(ctx context.Context, c *clerk, id string) (web.Text, error) {
+	if id == c.agency.ID {
+		return web.Text{}, nil
+	}
+	return s.agencyName(ctx, id)
+}

@@ -71,6 +71,11 @@ func (g *gallery) rows(applications bool) []row {
 			Holder: "江城东湖老灶火锅餐饮有限公司", By: "白沐阳", At: g.at, Tag: t.tag}
 		if !applications {
 			r.Number, r.By = "JY9901012026000000"+string(rune('1'+i)), ""
+			if i == 1 {
+				r.Agency = web.Text{ZH: "江城市东湖区食品药品监督管理局", EN: "Donghu District Food and Drug Administration"}
+			}
+		} else if i < 2 {
+			r.Agency, r.Office = [2]web.Text{{ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}}[i], [2]web.Text{1: {ZH: "江城市教育局", EN: "Jiangcheng Education Bureau"}}[i]
 		}
 		rows = append(rows, r)
 	}
@@ -229,12 +234,19 @@ func (g *gallery) applications() {
 				List: []paper{{web.Text{ZH: "卫生检测报告", EN: "Hygiene test report"}, p.Self + "/attachments/x", "pdf", "812 kB", true, g.at}}}
 		},
 		"barred": func(p *applicationPage) { p.Tag, p.Bar = submitted.tag(), &textParty },
+		"away": func(p *applicationPage) {
+			p.Tag, p.Asked, p.Dealing = submitted.tag(), g.c.agencies[0].Name, g.c.agencies[1].Name
+			p.lookOn()
+		},
+		"unable": func(p *applicationPage) {
+			p.Tag, p.Review, p.Asked, p.Unable = submitted.tag(), reviewForm(a), g.c.agencies[1].Name, &textNoAuthority
+		},
 		"late": func(p *applicationPage) {
 			p.Tag, p.Decider, p.Notice = rejected.tag(), "罗景行", &web.Text{ZH: "该申请已经处理，您的操作没有生效。", EN: "This application has been dealt with already."}
 		},
 	} {
 		title := web.Text{ZH: "食品经营许可证申请", EN: "Application: Food business licence"}
-		p := &applicationPage{desk: g.c.desk(), Queue: "/desk/applications", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"},
+		p := &applicationPage{desk: g.c.desk(), standing: standing{Dealing: g.c.agency.Name}, Queue: "/desk/applications", Type: web.Text{ZH: "食品经营许可证", EN: "Food business licence"},
 			Lines: s.lines(a, "江城东湖老灶火锅餐饮有限公司"), Submitter: "白沐阳", Submitted: g.at, Decided: g.at.Add(time.Hour), Self: "/desk/applications/a"}
 		change(p)
 		g.add("application-"+name, web.Page{Template: "application", Title: title, Data: p, Wrong: p.Review != nil && p.Review.Wrong()})

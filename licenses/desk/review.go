@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -33,21 +34,22 @@ type applicationPage struct {
 	Reviewed  time.Time
 	Decider   string
 	Decided   time.Time
-	Reason    string     // of a rejection, or for sending it back
-	Returner  string     // who sent it back to the first review last
-	Second    bool       // it waits for the second review
-	Onward    bool       // a second review comes after this one
-	Why       []web.Text // it failed
-	License   string     // address
-	Again     string     // address of a fresh form
-	Self      string
-	Own       bool      // the visitor submitted it
-	Bar       *web.Text // why the visitor cannot decide otherwise
-	Review    *web.Form
-	Done      string // what the visitor has just done
-	Notice    *web.Text
-	Thread    *thread // of an application that its holder sent
-	Papers    *papers // what was attached; nil for a type with which nothing comes
+	Reason    string // of a rejection, or for sending it back
+	Returner  string // who sent it back to the first review last
+	Second    bool   // it waits for the second review
+	Onward    bool   // a second review comes after this one
+	standing
+	Why     []web.Text // it failed
+	License string     // address
+	Again   string     // address of a fresh form
+	Self    string
+	Own     bool      // the visitor submitted it
+	Bar     *web.Text // why the visitor cannot decide otherwise
+	Review  *web.Form
+	Done    string // what the visitor has just done
+	Notice  *web.Text
+	Thread  *thread // of an application that its holder sent
+	Papers  *papers // what was attached; nil for a type with which nothing comes
 }
 
 func (s *Service) getApplication(w http.ResponseWriter, r *http.Request, c *clerk, id string) error {
@@ -87,6 +89,9 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	if data.Papers, err = s.papers(ctx, c, a); err != nil {
 		return nil, err
 	}
+	if data.standing, err = s.standing(ctx, c, a); err != nil {
+		return nil, err
+	}
 	if parties[a.ID] {
 		data.recuse()
 	}
@@ -104,11 +109,19 @@ func (s *Service) applicationPage(ctx context.Context, c *clerk, a *application)
 	case submitted, reviewed:
 		posts := s.reviews(a.Request.Type)
 		data.Onward = a.State == submitted && len(posts) > 1
-		if data.Bar = c.bar(a, posts, parties[a.ID]); data.Bar == nil && !data.Own {
+		if data.Bar = c.bar(a, posts, parties[a.ID]); data.Away {
+			data.lookOn()
+		} else if data.Bar == nil && !data.Own {
 			data.Review = reviewForm(a)
 		}
 	case issued:
-		data.License = c.at("/desk/licenses/" + a.License)
+		see, err := s.sees(ctx, c, a.License)
+		if err != nil {
+			return nil, err
+		}
+		if see {
+			data.License = c.at("/desk/licenses/" + a.License)
+		}
 	case rejected, failed:
 		data.Again = c.at("/desk/" + a.Request.Type + "/new")
 		data.Why = s.why(a)
@@ -123,6 +136,17 @@ func (p *applicationPage) recuse() {
 		p.Thread.Form = nil
 	}
 	if p.Papers != nil && (!p.Own || p.Thread != nil) {
+		p.Papers.Form = nil
+	}
+}
+
+// lookOn leaves out everything that changes something.
+func (p *applicationPage) lookOn() {
+	p.Bar = p.textAwayTo()
+	if p.Thread != nil {
+		p.Thread.Form = nil
+	}
+	if p.Papers != nil {
 		p.Papers.Form = nil
 	}
 }
@@ -202,6 +226,8 @@ func (s *Service) postApplication(w http.ResponseWriter, r *http.Request, c *cle
 	}
 	ok, err := s.decide(r.Context(), c, a, d)
 	switch {
+	case errors.Is(err, errAway), errors.Is(err, errUnable):
+		return s.again(w, r, c, a, http.StatusForbidden, nil) // the page says why
 	case isBarred(err):
 		s.metrics.decided.WithLabelValues("barred").Inc()
 		return s.again(w, r, c, a, http.StatusForbidden, nil)

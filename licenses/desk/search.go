@@ -52,7 +52,11 @@ func (s *Service) getLicenses(w http.ResponseWriter, r *http.Request, c *clerk) 
 	if err != nil {
 		return err
 	}
-	data := licensesPage{desk: c.desk(), Search: c.search(""), Filter: s.filter(f), Rows: s.licenseRows(c, list), All: c.at("/desk/licenses")}
+	rows, err := s.licenseRows(r.Context(), c, list)
+	if err != nil {
+		return err
+	}
+	data := licensesPage{desk: c.desk(), Search: c.search(""), Filter: s.filter(f), Rows: rows, All: c.at("/desk/licenses")}
 	data.Hidden, data.Bulk = data.Search.Agency, c.pickLicenses(data.Rows, list)
 	at := func(after string) string {
 		return c.at("/desk/licenses", "type", f.Type, "status", string(f.Status), "after", after)
@@ -110,13 +114,17 @@ func (s *Service) postSearch(w http.ResponseWriter, r *http.Request, c *clerk) e
 		http.Redirect(w, r, c.at("/desk/licenses/"+list[0].ID), http.StatusSeeOther)
 		return nil
 	}
-	data.Rows, data.After = s.licenseRows(c, list), next
+	if data.Rows, err = s.licenseRows(r.Context(), c, list); err != nil {
+		return err
+	}
+	data.After = next
 	data.Bulk = c.pickLicenses(data.Rows, list)
 	page.Data = &data
 	return s.pages.Render(w, r, page)
 }
 
-// lookUp finds the licence with a number, or those of the holder with it.
+// lookUp finds the licence with a number, or those of the holder with it, also those of
+// agencies whose place the clerk's has taken.
 func (s *Service) lookUp(ctx context.Context, c *clerk, number, after string) ([]*licenses.License, string, error) {
 	list, next, err := s.licenses.List(ctx, licenses.Filter{Agency: c.agency.ID, Number: number, Limit: listRows})
 	if err != nil || len(list) > 0 {

@@ -51,6 +51,35 @@ func TestSuccessorsPage(t *testing.T) {
 	})
 }
 
+// TestSuccessorsListsSayWhoIssued: the lists and the search of a successor's clerks show what the
+// former agency issued, marked with its name, and lead there; their own bear no mark.
+func TestSuccessorsListsSayWhoIssued(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		c := newCity(t, d)
+		c.issue()
+		path := c.issue()
+		const mark = "发证部门：江城市东湖区市场监督管理局"
+		search := func(who string) answer { return c.post(who, "/desk/search", url.Values{"number": {firmCode}}) }
+		for _, page := range []answer{c.get("chen", "/desk"), c.get("chen", "/desk/licenses"), search("chen")} {
+			if strings.Contains(page.text, firmName) {
+				t.Errorf("a stranger sees %s", page.text)
+			}
+		}
+		must(t, c.reg.Succeed(t.Context(), "ceremony", registry.Succession{Agency: "donghu-amr", Successor: "xishan-amr"}))
+		for name, page := range map[string]answer{"home": c.get("chen", "/desk"), "list": c.get("chen", "/desk/licenses"), "search": search("chen"),
+			"status": c.get("chen", "/desk/licenses?status=issued&type=food-business")} {
+			page.is(t, http.StatusOK)
+			if strings.Count(page.text, mark) != 2 || !strings.Contains(page.body, `href="`+path+`"`) {
+				t.Errorf("%s does not mark and lead to both: %s", name, page.text)
+			}
+		}
+		c.get("chen", "/desk/licenses?status=revoked").has(t, "没有符合条件的证照")
+		if page := c.get("wan", "/desk/licenses"); strings.Contains(page.text, "发证部门") || !strings.Contains(page.text, firmName) {
+			t.Errorf("the former agency's own are marked, or gone: %s", page.text)
+		}
+	})
+}
+
 // TestClerkOfBothAgencies acts for the one that may, where they have posts at an agency and
 // at the one that took its place.
 func TestClerkOfBothAgencies(t *testing.T) {

@@ -44,6 +44,7 @@ type sent struct {
 	licenses.Applied
 	Name   web.Text // of the type
 	Office web.Text // of the agency
+	Former web.Text // the agency that was asked, where another has taken its place
 	Tag    string   // class
 	Word   web.Text
 	Says   web.Text // what follows for the holder
@@ -108,7 +109,10 @@ func (s *Service) sent(ctx context.Context, a licenses.Applied) (out sent, err e
 		out.Name, out.Fields = web.Text(t.Names), fields(t, a.Data)
 		out.attach(t)
 	}
-	out.Office, err = s.agencyName(ctx, a.Agency)
+	if out.Office, err = s.agencyName(ctx, cmp.Or(a.Office, a.Agency)); err != nil || a.Office == "" || a.Office == a.Agency {
+		return out, err
+	}
+	out.Former, err = s.agencyName(ctx, a.Agency)
 	return out, err
 }
 

@@ -60,6 +60,8 @@ func applyFixtures(t *testing.T, own, firm holder) (list []testkit.Fixture) {
 			a.Attach = form.AttachForm(taxi, fixtureKey)
 		}
 		switch state {
+		case "reviewed":
+			a.Former = web.Text{ZH: "江城市东湖区教育局", EN: "Donghu Education Bureau"}
 		case "issued":
 			a.License = fixtureKey
 		case "rejected":
