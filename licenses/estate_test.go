@@ -128,17 +128,17 @@ func TestManyEstates(t *testing.T) {
 		for i := range 4 {
 			made = append(made, c.issue(t, "donghu", fmt.Sprint("k", i), food(nil)).ID)
 		}
-		// Half of them come to stand in an estate of the second statement.
-		last := ""
+		// Half of them come to stand in an estate of the first statement, the others in one of the second.
+		first := "a-type"
+		c.authorize(t, "jiangcheng-edu", first)
 		for i := range licenses.Arms + 5 {
-			last = fmt.Sprintf("type-%03d", i)
-			c.authorize(t, "jiangcheng-edu", last)
+			c.authorize(t, "jiangcheng-edu", fmt.Sprintf("type-%03d", i))
 		}
 		must(t, d.Update(t.Context(), func(tx db.Tx) error {
 			for i, id := range made {
 				agency, licenseType := "donghu-amr", "food-business"
 				if i%2 == 0 {
-					agency, licenseType = "jiangcheng-edu", last
+					agency, licenseType = "jiangcheng-edu", first
 				}
 				if _, err := tx.ExecContext(t.Context(), "UPDATE licenses SET agency = $1, type = $2 WHERE id = $3", agency, licenseType, id); err != nil {
 					return err

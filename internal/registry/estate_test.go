@@ -93,6 +93,9 @@ func TestOffice(t *testing.T) {
 		city.Area = "990101"
 		must(r.Authorize(ctx, actor, city))(t)
 		want(authority.Until, "jiangcheng-amr", true)
+		city.From = now.Truncate(time.Second) // both may: the last one does
+		must(r.Authorize(ctx, actor, city))(t)
+		want(now, "jiangcheng-amr", true)
 		if _, _, err := r.Office(ctx, "nobody", "food-business", now); fault.KindOf(err) != fault.NotFound {
 			t.Errorf("of no agency: %v", err)
 		}

@@ -224,6 +224,12 @@ func TestIssueForAnotherAgency(t *testing.T) {
 		if err := try("donghu-amr", "xishan-amr"); err == nil {
 			t.Error("issued for an agency whose place it has not taken")
 		}
+		_, err := c.reg.Authorize(t.Context(), "ceremony", registry.Authority{Agency: "jiangcheng-edu", Type: "food-business", Area: "990102",
+			From: time.Now().Add(-time.Hour).Truncate(time.Second), Until: time.Now().AddDate(4, 0, 0).Truncate(time.Second)})
+		must(t, err)
+		if err := try("jiangcheng-edu", "xishan-amr"); err == nil {
+			t.Error("an authority in its area does not make an agency another's successor")
+		}
 		c.succeed("food-business", true)
 		c.handOver()
 		if err := try("jiangcheng-edu", "donghu-amr"); err != nil {
