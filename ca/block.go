@@ -14,6 +14,7 @@ import (
 	"github.com/signet-city/signet/internal/audit"
 	"github.com/signet-city/signet/internal/db"
 	"github.com/signet-city/signet/internal/fault"
+	"github.com/signet-city/signet/internal/keys"
 	"github.com/signet-city/signet/internal/web"
 )
 
@@ -115,11 +116,13 @@ func readBlocked(ctx context.Context, tx db.Tx, after []byte) (list []BlockedKey
 }
 
 // keyUseQuery says whether a key is blocked, whether it is compromised or held,
-// whether it is another's, and whether the actor's idempotency key stands for a request
-// that an officer decides on. Each part ends at the first row that says so.
+// whether it is another's, whether the actor's idempotency key stands for a request
+// that an officer decides on, and whether the key is of our own keyring: what is signed
+// with that must not count as somebody else's, and a CSR for one was signed by us, or by
+// a thief. Each part ends at the first row that says so.
 var keyUseQuery = `SELECT EXISTS (SELECT 1 FROM ca_blocked_keys WHERE spki = $1),
 	EXISTS (SELECT 1 FROM ca_certificates WHERE key_hash = $1 AND status = 'revoked' AND reason IN ($5, $6, $7)), ` + anothers("$1", "$2", "$3", "$4") + `,
-	EXISTS (SELECT 1 FROM ca_requests WHERE requester = $8 AND request_key = $9)`
+	EXISTS (SELECT 1 FROM ca_requests WHERE requester = $8 AND request_key = $9), ` + keys.Held("$10")
 
 // anothers is the condition that somebody else, or another purpose, has a certificate
 // for a key. Those of the same subject and purpose, of which there may be many, lie
@@ -141,9 +144,9 @@ func anothers(key, agency, holder, profile string) string {
 // checkKeyUse refuses a key that is blocked, held or known to be stolen, or that another
 // subject or another purpose has a certificate for.
 func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
-	var blocked, compromised, taken, waits bool
+	var blocked, compromised, taken, waits, ours bool
 	err := tx.QueryRowContext(ctx, keyUseQuery, row.keyHash, row.Agency, row.Holder, string(row.Profile),
-		int64(KeyCompromise), int64(AACompromise), int64(CertificateHold), row.Actor, row.requestKey).Scan(&blocked, &compromised, &taken, &waits)
+		int64(KeyCompromise), int64(AACompromise), int64(CertificateHold), row.Actor, row.requestKey, row.foreign).Scan(&blocked, &compromised, &taken, &waits, &ours)
 	switch {
 	case err != nil:
 		return err
@@ -153,7 +156,7 @@ func checkKeyUse(ctx context.Context, tx db.Tx, row *Certificate) error {
 		return errBlockedKey
 	case compromised:
 		return errCompromisedKey
-	case taken:
+	case taken || ours:
 		return errKeyTaken
 	}
 	return nil

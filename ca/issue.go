@@ -151,13 +151,10 @@ func (c *CA) check(ctx context.Context, r Request) error {
 	return c.db.Read(ctx, func(tx db.Tx) error { return c.checkPolicy(ctx, tx, &p.row) })
 }
 
-// checkPolicy looks at what others may change while a request is on its way: the keys
-// of our keyring, the lists of blocked keys and of names, what the key serves, and
-// whether the firm of an order is licensed.
+// checkPolicy looks at what others may change while a request is on its way: the
+// lists of blocked keys and of names, what the key serves, and whether the firm of an
+// order is licensed.
 func (c *CA) checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
-	if err := c.checkForeign(ctx, tx, row.foreign); err != nil {
-		return err
-	}
 	if err := checkKeyUse(ctx, tx, row); err != nil {
 		return err
 	}
@@ -210,19 +207,6 @@ func proof(r *Request) (*x509.CertificateRequest, error) {
 		return nil, fmt.Errorf("prove possession: %w", err)
 	}
 	return readCSR(r.Profile, der)
-}
-
-// checkForeign refuses a key of our own keyring: what is signed with one must not
-// count as somebody else's. A CSR for one was signed by us, or by a thief.
-func (c *CA) checkForeign(ctx context.Context, tx db.Tx, pub crypto.PublicKey) error {
-	if pub == nil {
-		return nil
-	}
-	ours, err := c.ring.HoldsTx(ctx, tx, pub)
-	if err == nil && ours {
-		err = errKeyTaken
-	}
-	return err
 }
 
 // hash names what is asked for: repeated under one idempotency key it must be the
@@ -299,8 +283,8 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 	}
 	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
 	row.hosts = r.Hosts
-	if r.CSR != nil {
-		row.foreign = pub
+	if r.CSR != nil && err == nil {
+		row.foreign, err = x509.MarshalPKIXPublicKey(pub)
 	}
 	row.Agency, row.Holder, row.Actor, row.requestKey = r.Agency, r.holder(), r.Actor, r.IdempotencyKey
 	return t, row, err

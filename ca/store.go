@@ -48,8 +48,8 @@ type Certificate struct {
 	CreatedAt time.Time
 	ChangedAt time.Time
 
-	hosts       []string         // while it is being issued
-	foreign     crypto.PublicKey // likewise: a key that a CSR proved, nil for one of ours
+	hosts       []string // while it is being issued
+	foreign     []byte   // likewise: SubjectPublicKeyInfo of a key that a CSR proved, nil for one of ours
 	tbsHash     []byte
 	keyHash     []byte
 	requestKey  string
@@ -155,10 +155,7 @@ func storeIssued(ctx context.Context, tx db.Tx, c *Certificate) error {
 	e := c.event("outcome")
 	hash := sha256.Sum256(c.DER)
 	e.Data["sha256"] = hash[:]
-	if _, err := audit.Append(ctx, tx, e); err != nil {
-		return err
-	}
-	_, err = audit.AppendCertificate(ctx, tx, c.DER)
+	_, err = audit.AppendCertificate(ctx, tx, c.DER, e)
 	return err
 }
 

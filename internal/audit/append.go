@@ -18,22 +18,9 @@ const columns = 7 // of an insert into audit_events
 // fails with kind TooLarge for an event over MaxContent and with kind Internal
 // for one that is not well formed.
 func Append(ctx context.Context, tx db.Tx, events ...Event) (ids []string, err error) {
-	if len(events) == 0 {
-		return nil, nil
-	}
-	at := time.Now().UnixMicro()
-	salts := make([]byte, len(events)*saltSize)
-	_, _ = rand.Read(salts) // never fails
-	ids = newIDs(len(events))
-	args := make([]any, 0, len(events)*columns)
-	for i := range events {
-		e := &events[i]
-		b, err := e.encode(ids[i], at)
-		if err != nil {
-			return nil, fmt.Errorf("append event %s: %w", e.Kind, err)
-		}
-		salt := salts[i*saltSize:][:saltSize:saltSize]
-		args = append(args, ids[i], at, e.Kind, e.Object, salt, b, eventEntry(salt, b))
+	ids, args, err := rows(events)
+	if err != nil {
+		return nil, err
 	}
 	if err := insert(ctx, tx, args); err != nil {
 		return nil, fmt.Errorf("append events: %w", err)
@@ -41,19 +28,46 @@ func Append(ctx context.Context, tx db.Tx, events ...Event) (ids []string, err e
 	return ids, nil
 }
 
-// AppendCertificate records a certificate in the caller's transaction, so that
-// whoever holds it can look it up in the log. Its record has kind KindCertificate
-// and object CertificateObject(der). It fails with kind TooLarge for more than
-// MaxCertificate bytes, and for bytes that are not one DER sequence.
-func AppendCertificate(ctx context.Context, tx db.Tx, der []byte) (id string, err error) {
+// rows returns the arguments that insert takes for events.
+func rows(events []Event) (ids []string, args []any, err error) {
+	if len(events) == 0 {
+		return nil, nil, nil
+	}
+	at := time.Now().UnixMicro()
+	salts := make([]byte, len(events)*saltSize)
+	_, _ = rand.Read(salts) // never fails
+	ids = newIDs(len(events))
+	args = make([]any, 0, (len(events)+1)*columns)
+	for i := range events {
+		e := &events[i]
+		b, err := e.encode(ids[i], at)
+		if err != nil {
+			return nil, nil, fmt.Errorf("append event %s: %w", e.Kind, err)
+		}
+		salt := salts[i*saltSize:][:saltSize:saltSize]
+		args = append(args, ids[i], at, e.Kind, e.Object, salt, b, eventEntry(salt, b))
+	}
+	return ids, args, nil
+}
+
+// AppendCertificate records a certificate in the caller's transaction, behind events
+// that belong to it, so that whoever holds it can look it up in the log. Its record has
+// kind KindCertificate and object CertificateObject(der); its id is returned. It fails
+// with kind TooLarge for more than MaxCertificate bytes, for bytes that are not one DER
+// sequence, and as Append does.
+func AppendCertificate(ctx context.Context, tx db.Tx, der []byte, before ...Event) (id string, err error) {
 	if len(der) > MaxCertificate {
 		return "", fault.New(fault.TooLarge, "the certificate is too large to be recorded")
 	}
 	if !isDER(der) {
 		return "", fmt.Errorf("append certificate: not one DER sequence")
 	}
+	_, args, err := rows(before)
+	if err != nil {
+		return "", err
+	}
 	id = db.NewID()
-	args := []any{id, time.Now().UnixMicro(), KindCertificate, CertificateObject(der), []byte{}, der, certificateEntry(der)}
+	args = append(args, id, time.Now().UnixMicro(), KindCertificate, CertificateObject(der), []byte{}, der, certificateEntry(der))
 	if err := insert(ctx, tx, args); err != nil {
 		return "", fmt.Errorf("append certificate: %w", err)
 	}
