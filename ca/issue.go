@@ -152,13 +152,16 @@ func (c *CA) check(ctx context.Context, r Request) error {
 }
 
 // checkPolicy looks at what others may change while a request is on its way: the
-// lists of blocked keys and of names, what the key serves, and whether the firm of an
-// order is licensed.
+// lists of blocked keys and of names, what the key serves, whether the firm of an
+// order is licensed, and whether what is renewed is still in force.
 func (c *CA) checkPolicy(ctx context.Context, tx db.Tx, row *Certificate) error {
 	if err := checkKeyUse(ctx, tx, row); err != nil {
 		return err
 	}
 	if err := c.checkOrdered(ctx, tx, row); err != nil {
+		return err
+	}
+	if err := checkRenewed(ctx, tx, row); err != nil {
 		return err
 	}
 	return checkNames(ctx, tx, row)
@@ -282,7 +285,7 @@ func (c *CA) template(ctx context.Context, r Request, subject profile.Subject, p
 		return nil, Certificate{}, fault.New(fault.Invalid, "the certificate cannot be issued: "+err.Error())
 	}
 	row, err := newRow(t, r.Profile, r.Issuer, s.id, shard)
-	row.hosts = r.Hosts
+	row.hosts, row.renews = r.Hosts, r.Renews
 	if r.CSR != nil && err == nil {
 		row.foreign, err = x509.MarshalPKIXPublicKey(pub)
 	}

@@ -69,11 +69,27 @@ func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey 
 	return r, string(key) == string(old.keyHash), err
 }
 
+var errNotInForce = fault.New(fault.Conflict, "the certificate is not in force and cannot be renewed")
+
+// checkRenewed fails, in the transaction of the intent, for the successor of a certificate
+// that was revoked since it was asked for.
+func checkRenewed(ctx context.Context, tx db.Tx, row *Certificate) error {
+	if row.renews == "" {
+		return nil
+	}
+	var status Status
+	err := tx.QueryRowContext(ctx, `SELECT status FROM ca_certificates WHERE serial = $1`, row.renews).Scan(&status)
+	if err == nil && status != Issued {
+		err = errNotInForce
+	}
+	return err
+}
+
 // renewable fails with kind Conflict for a certificate that has no successor any more.
 func (c *CA) renewable(old Certificate) error {
 	switch {
 	case old.Status != Issued:
-		return fault.New(fault.Conflict, "the certificate is not in force and cannot be renewed")
+		return errNotInForce
 	case c.now().Sub(old.NotAfter) > renewAfter:
 		return fault.New(fault.Conflict, "the certificate ended more than 30 days ago: ask for a new one")
 	}

@@ -50,6 +50,7 @@ type Certificate struct {
 
 	hosts       []string // while it is being issued
 	foreign     []byte   // likewise: SubjectPublicKeyInfo of a key that a CSR proved, nil for one of ours
+	renews      string   // likewise: the serial of the certificate that this one follows, which must be in force
 	tbsHash     []byte
 	keyHash     []byte
 	requestKey  string
