@@ -270,6 +270,9 @@ func (c *CA) intend(ctx context.Context, row *Certificate) error {
 		if err := c.checkPolicy(ctx, tx, row); err != nil {
 			return err
 		}
+		if err := c.noteFollower(ctx, tx, row); err != nil {
+			return err
+		}
 		return insertIntent(ctx, tx, row)
 	})
 	if db.IsUnique(err) {

@@ -107,8 +107,9 @@ type CA struct {
 	checks   checks
 	kick     chan struct{} // a revocation waits for its CRL
 
-	mu      sync.Mutex         // guards signers
-	signers map[string]*signer // by key id; old ones stay, for their CRLs
+	mu        sync.Mutex         // guards what follows
+	signers   map[string]*signer // by key id; old ones stay, for their CRLs
+	endedSeen time.Time          // up to when firms without a licence were looked at
 }
 
 // Issuer is an issuing CA of the city: its place, not its key.
@@ -243,7 +244,7 @@ func (c *CA) Issuers() map[string]Issuer {
 }
 
 // Run publishes CRLs as they change or grow old, renews the city's own
-// certificates, marks abandoned intents and checks what is published, until ctx ends. Any number of replicas
+// certificates, marks abandoned intents, revokes what ended with a firm's licence and checks what is published, until ctx ends. Any number of replicas
 // may run it.
 func (c *CA) Run(ctx context.Context) error {
 	const poll, slow = 2 * time.Second, time.Minute
@@ -282,6 +283,9 @@ func (c *CA) maintain(ctx context.Context) {
 	}
 	if err := c.SweepRequests(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "sweep requests", slog.Any("cause", err))
+	}
+	if err := c.RevokeUnlicensed(ctx); err != nil && ctx.Err() == nil {
+		c.log.ErrorContext(ctx, "revoke certificates of unlicensed firms", slog.Any("cause", err))
 	}
 	if err := c.RenewServices(ctx); err != nil && ctx.Err() == nil {
 		c.log.ErrorContext(ctx, "renew service certificates", slog.Any("cause", err))

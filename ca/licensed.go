@@ -2,8 +2,6 @@ package ca
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"strings"
 
 	"github.com/signet-city/signet/ca/profile"
@@ -18,11 +16,17 @@ type Licensed interface {
 	// LicensedTx reports, in the caller's transaction, whether the firm with this USCC
 	// holds a business licence that is in force now.
 	LicensedTx(ctx context.Context, tx db.Tx, firm string) (bool, error)
+	// EndedTx returns firms whose newest business licence was revoked, and that have no
+	// other one that is in force or suspended, in the order in which that happened: at
+	// most limit of those behind after, of which License may be "".
+	EndedTx(ctx context.Context, tx db.Tx, after Ended, limit int) ([]Ended, error)
 }
 
 var (
 	errUnlicensed = web.Refuse(fault.Conflict, web.Text{ZH: "该企业没有有效的营业执照，不能凭预订单签发证书。",
 		EN: "The firm has no business licence in force: nothing is issued for the order."})
+	errLapsed = web.Refuse(fault.Conflict, web.Text{ZH: "该企业没有有效的营业执照，不能更新凭预订单签发的证书。",
+		EN: "The firm has no business licence in force: a certificate that was made for an order is not renewed."})
 	errNoLicenses = fault.New(fault.Unavailable, "orders cannot be used here: nobody knows whether firms are licensed")
 )
 
@@ -40,22 +44,18 @@ func (c *CA) checkLicensed(ctx context.Context, tx db.Tx, firm string) error {
 	return err
 }
 
-// checkOrdered does the same for a certificate that is to be made for an order, in the
-// transaction of its intent: between a request and its certificate, days may pass
-// while the issuer's key is away.
-func (c *CA) checkOrdered(ctx context.Context, tx db.Tx, row *Certificate) error {
-	request, ok := strings.CutPrefix(row.Actor, requestActor)
-	firm, isFirm := strings.CutPrefix(row.Holder, "firm:")
-	if !ok || !isFirm || row.Profile != profile.Firm {
+// checkOrdered does the same for a certificate that is to be made for an order, or to
+// follow one that was, in the transaction of its intent: between a request and its
+// certificate, days may pass while the issuer's key is away.
+func (c *CA) checkOrdered(ctx context.Context, tx db.Tx, row *Certificate) (err error) {
+	if row.Profile != profile.Firm {
 		return nil
 	}
-	var order string
-	err := tx.QueryRowContext(ctx, `SELECT id FROM ca_orders WHERE firm = $1 AND request = $2`, firm, request).Scan(&order)
-	if errors.Is(err, sql.ErrNoRows) { // an officer decided
-		return nil
-	}
-	if err != nil {
+	if row.order, err = followed(ctx, tx, row); err != nil {
 		return err
 	}
-	return c.checkLicensed(ctx, tx, firm)
+	if order, err := orderOf(ctx, tx, row); err != nil || order == "" && row.order == "" {
+		return err
+	}
+	return c.checkLicensed(ctx, tx, strings.TrimPrefix(row.Holder, "firm:"))
 }

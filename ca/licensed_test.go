@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,8 +16,15 @@ import (
 	"github.com/signet-city/signet/internal/testkit"
 )
 
-// licensed stands for the licences: every firm has its own in force until lost is set.
-type licensed struct{ lost, broken atomic.Bool }
+// licensed stands for the licences: every firm has its own in force until lost is set. The
+// firms of ended have lost it for good.
+type licensed struct {
+	lost, broken atomic.Bool
+
+	mu    sync.Mutex
+	ended []ca.Ended
+	asked []ca.Ended // what was asked behind
+}
 
 var errLicenses = errors.New("licences cannot be read")
 
@@ -26,6 +34,22 @@ func (l *licensed) LicensedTx(context.Context, db.Tx, string) (bool, error) {
 		return false, errLicenses
 	}
 	return !l.lost.Load(), nil
+}
+
+// EndedTx implements ca.Licensed.
+func (l *licensed) EndedTx(_ context.Context, _ db.Tx, after ca.Ended, limit int) (list []ca.Ended, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken.Load() {
+		return nil, errLicenses
+	}
+	l.asked = append(l.asked, after)
+	for _, e := range l.ended {
+		if e.At.After(after.At) || e.At.Equal(after.At) && e.License > after.License {
+			list = append(list, e)
+		}
+	}
+	return list[:min(limit, len(list))], nil
 }
 
 // firmCertificates returns how many certificates of firms there are, whatever their state.

@@ -94,6 +94,7 @@ type revocation struct {
 	actor  string
 	agency string // for which the actor acts, "" for the city
 	key    string
+	cause  string // for the log, beside the reason; "" for none
 }
 
 func (c *CA) revoke(ctx context.Context, r revocation) error {
@@ -152,7 +153,11 @@ func (c *CA) revokeIn(ctx context.Context, tx db.Tx, r revocation) (bool, error)
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
 		return false, cmpErr(err, errRevoked)
 	}
-	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: map[string]any{"reason": r.reason.String()}})
+	data := map[string]any{"reason": r.reason.String()}
+	if r.cause != "" {
+		data["cause"] = r.cause
+	}
+	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: data})
 }
 
 // Find returns the certificate with the serial number, whatever its status, or

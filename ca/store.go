@@ -51,6 +51,7 @@ type Certificate struct {
 	hosts       []string // while it is being issued
 	foreign     []byte   // likewise: SubjectPublicKeyInfo of a key that a CSR proved, nil for one of ours
 	renews      string   // likewise: the serial of the certificate that this one follows, which must be in force
+	order       string   // likewise: that the one before comes from
 	tbsHash     []byte
 	keyHash     []byte
 	requestKey  string

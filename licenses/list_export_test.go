@@ -21,3 +21,6 @@ const HeldQuery = heldQuery
 
 // DueQuery is the statement with which Expire finds licences.
 const DueQuery = dueQuery
+
+// EndedQuery is the statement with which EndedTx finds firms.
+const EndedQuery = endedQuery

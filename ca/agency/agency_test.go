@@ -65,6 +65,11 @@ type unlicensed struct{ atomic.Bool }
 // LicensedTx implements ca.Licensed.
 func (u *unlicensed) LicensedTx(context.Context, db.Tx, string) (bool, error) { return !u.Load(), nil }
 
+// EndedTx implements ca.Licensed.
+func (u *unlicensed) EndedTx(context.Context, db.Tx, ca.Ended, int) ([]ca.Ended, error) {
+	return nil, nil
+}
+
 func newTown(t *testing.T) *town {
 	t.Helper()
 	d, ctx := testkit.SQLite(t), t.Context()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/signet-city/signet/ca"
 	"github.com/signet-city/signet/internal/db"
+	"github.com/signet-city/signet/licenses"
 )
 
 // deciders are the officers as the certificate authority asks for them. It is opened
@@ -26,4 +28,14 @@ type licensed struct{ c *City }
 // LicensedTx reports whether a firm holds a business licence that is in force now.
 func (l licensed) LicensedTx(ctx context.Context, tx db.Tx, firm string) (bool, error) {
 	return l.c.Licenses.LicensedTx(ctx, tx, firm)
+}
+
+// EndedTx returns firms whose business licence was revoked.
+func (l licensed) EndedTx(ctx context.Context, tx db.Tx, after ca.Ended, limit int) ([]ca.Ended, error) {
+	found, err := l.c.Licenses.EndedTx(ctx, tx, licenses.Ended(after), limit)
+	list := make([]ca.Ended, len(found))
+	for i, e := range found {
+		list[i] = ca.Ended(e)
+	}
+	return list, err
 }
