@@ -132,7 +132,7 @@ func inspectStatus(row Certificate, records []audit.Record) []string {
 			releases++
 		case rec.Kind == kindRevoke && reason == CertificateHold.String():
 			holds++
-		case rec.Kind == kindRevoke:
+		case rec.Kind == kindRevoke && rec.Data["was"] == nil:
 			reasons = append(reasons, reason)
 		}
 	}
@@ -140,7 +140,7 @@ func inspectStatus(row Certificate, records []audit.Record) []string {
 	switch {
 	case row.Status == Issued && open == 0 && len(reasons) == 0,
 		row.Held() && open == 1 && len(reasons) == 0,
-		row.Status == Revoked && !row.Held() && (open == 0 || open == 1) && len(reasons) == 1 && reasons[0] == row.Reason.String():
+		row.Status == Revoked && !row.Held() && (open == 0 || open == 1) && len(reasons) == 1 && inspectRaised(row, records):
 		return nil
 	case row.Status == Revoked && holds+len(reasons) == 0:
 		return []string{"has no revoke event"}

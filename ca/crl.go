@@ -152,7 +152,7 @@ func reserve(ctx context.Context, tx db.Tx, d *draft, actor, due string, args ..
 // revokedIn returns the entries of a shard. Whoever is revoked stays on the CRL
 // after expiring: a permit may be checked long after its signer's certificate.
 func revokedIn(ctx context.Context, tx db.Tx, issuer string, shard int64, now time.Time) ([]x509.RevocationListEntry, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT serial, revoked_at, reason FROM ca_certificates
+	rows, err := tx.QueryContext(ctx, `SELECT serial, revoked_at, reason, invalid_from FROM ca_certificates
 		WHERE issuer = $1 AND shard = $2 AND status = 'revoked' ORDER BY serial`, issuer, shard)
 	if err != nil {
 		return nil, err
@@ -161,8 +161,8 @@ func revokedIn(ctx context.Context, tx db.Tx, issuer string, shard int64, now ti
 	var list []x509.RevocationListEntry
 	for rows.Next() {
 		var serial string
-		var at, reason int64
-		if err := rows.Scan(&serial, &at, &reason); err != nil {
+		var at, reason, from int64
+		if err := rows.Scan(&serial, &at, &reason, &from); err != nil {
 			return nil, err
 		}
 		n, err := profile.ParseSerial(serial)
@@ -172,6 +172,9 @@ func revokedIn(ctx context.Context, tx db.Tx, issuer string, shard int64, now ti
 		e := x509.RevocationListEntry{SerialNumber: n, RevocationTime: db.Time(at).Truncate(time.Second), ReasonCode: int(reason)}
 		if e.RevocationTime.After(now) {
 			e.RevocationTime = now // by a replica whose clock is ahead
+		}
+		if e.ExtraExtensions, err = invalidityDate(db.Time(from)); err != nil {
+			return nil, err
 		}
 		list = append(list, e)
 	}

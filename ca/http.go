@@ -156,13 +156,14 @@ type certificateView struct {
 	NotAfter    time.Time `json:"not_after"`
 	Reason      string    `json:"reason,omitzero"`
 	RevokedAt   time.Time `json:"revoked_at,omitzero"`
+	InvalidFrom time.Time `json:"invalid_from,omitzero"`
 	Certificate string    `json:"certificate,omitzero"` // PEM
 	Chain       string    `json:"chain,omitzero"`       // PEM, the issuing CA
 }
 
 func view(cert Certificate) certificateView {
 	v := certificateView{Serial: cert.Serial, Issuer: cert.Issuer, Profile: string(cert.Profile), Agency: cert.Agency, Subject: cert.Subject,
-		Status: cert.Status, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, RevokedAt: cert.RevokedAt}
+		Status: cert.Status, NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, RevokedAt: cert.RevokedAt, InvalidFrom: cert.InvalidFrom}
 	if cert.Status == Revoked {
 		v.Reason = cert.Reason.String()
 	}
@@ -240,7 +241,8 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var body struct {
-		Reason string `json:"reason"`
+		Reason      string    `json:"reason"`
+		InvalidFrom time.Time `json:"invalid_from,omitzero"` // of keyCompromise
 	}
 	if err := web.DecodeJSON(w, r, maxBody, &body); err != nil {
 		return err
@@ -253,7 +255,7 @@ func (c *CA) revokeHandler(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: caller.Actor(), agency: caller.Agency, key: key}); err != nil {
+	if err := c.revoke(r.Context(), revocation{serial: cert.Serial, reason: reason, actor: caller.Actor(), agency: caller.Agency, key: key, from: body.InvalidFrom}); err != nil {
 		return err
 	}
 	if cert, err = c.find(r, caller); err != nil {

@@ -93,6 +93,11 @@ func signOCSP(s ocspSigner, hash crypto.Hash, serial *big.Int, f finding, from, 
 	t := ocsp.Response{Status: f.status, SerialNumber: serial, ThisUpdate: from, NextUpdate: until, IssuerHash: hash, Certificate: s.delegate}
 	if f.status == ocsp.Revoked {
 		t.RevokedAt, t.RevocationReason = f.at, f.reason
+		from, err := invalidityDate(f.from) // RFC 6960 section 4.4
+		if err != nil {
+			return nil, err
+		}
+		t.ExtraExtensions = from
 	}
 	by := s.delegate
 	if by == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/signet-city/signet/ca/profile"
 	"github.com/signet-city/signet/internal/audit"
@@ -80,7 +81,7 @@ var (
 // and the date stays that of the hold. It fails, and changes nothing, with kind
 // Invalid for a serial number or a reason that is none or does not fit the
 // certificate, ErrNotFound for a certificate that was never issued here, and
-// Conflict for one that is revoked already. It acts for the city: its hold of what an
+// Conflict for one that is revoked already, but for KeyCompromise: see RevokeCompromised. It acts for the city: its hold of what an
 // agency holds takes that hold over, so that the agency cannot release it any more.
 func (c *CA) Revoke(ctx context.Context, serial string, reason Reason, actor string) error {
 	return c.revoke(ctx, revocation{serial: serial, reason: reason, actor: actor})
@@ -94,7 +95,8 @@ type revocation struct {
 	actor  string
 	agency string // for which the actor acts, "" for the city
 	key    string
-	cause  string // for the log, beside the reason; "" for none
+	from   time.Time // from when on the key is not to be trusted; zero: not said
+	cause  string    // for the log, beside the reason; "" for none
 }
 
 func (c *CA) revoke(ctx context.Context, r revocation) error {
@@ -102,6 +104,7 @@ func (c *CA) revoke(ctx context.Context, r revocation) error {
 		return errReason
 	}
 	var did bool
+	r.from = r.from.Truncate(time.Second)
 	err := r.check()
 	if err == nil {
 		err = c.db.Update(ctx, func(tx db.Tx) (err error) {
@@ -129,35 +132,38 @@ func (c *CA) revokeIn(ctx context.Context, tx db.Tx, r revocation) (bool, error)
 	if !r.reason.fits(old.Profile) {
 		return false, errReason
 	}
-	if done, err := c.repeatedChange(ctx, tx, r, "revoke:"+r.reason.String()); done || err != nil {
+	if err := c.checkFrom(old, r); err != nil {
+		return false, err
+	}
+	if done, err := c.repeatedChange(ctx, tx, r, r.act()); done || err != nil {
 		return false, err
 	}
 	var key any
 	if r.key != "" {
 		key = r.actor + "|" + r.key // where the previous release looks for it
-		if old.Status == Revoked && old.revokeKey == key && old.Reason == r.reason {
+		if old.Status == Revoked && old.revokeKey == key && old.Reason == r.reason && r.from.IsZero() {
 			return false, nil
 		}
 	}
 	if old.Held() && r.reason == CertificateHold && r.agency == "" {
 		return false, c.takeHold(ctx, tx, old, r)
 	}
+	if old.Status == Revoked && !old.Held() && r.reason == KeyCompromise {
+		err := c.raise(ctx, tx, old, r)
+		return err == nil, err
+	}
 	now := db.Micros(c.now())
 	res, err := tx.ExecContext(ctx, `UPDATE ca_certificates SET revoked_at = CASE WHEN status = 'revoked' THEN revoked_at ELSE $1 END,
-		status = 'revoked', reason = $2, changed_at = $1, revoke_key = $3, held_by = $6
+		status = 'revoked', reason = $2, changed_at = $1, revoke_key = $3, held_by = $6, invalid_from = $7
 		WHERE serial = $4 AND (status = 'issued' OR status = 'revoked' AND reason = $5 AND $2 <> $5)`,
-		now, int64(r.reason), key, r.serial, int64(CertificateHold), r.agency)
+		now, int64(r.reason), key, r.serial, int64(CertificateHold), r.agency, db.Micros(r.from))
 	if err != nil {
 		return false, err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
 		return false, cmpErr(err, errRevoked)
 	}
-	data := map[string]any{"reason": r.reason.String()}
-	if r.cause != "" {
-		data["cause"] = r.cause
-	}
-	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: data})
+	return true, recordChange(ctx, tx, old, audit.Event{Kind: kindRevoke, Actor: r.actor, Data: r.data(old)})
 }
 
 // Find returns the certificate with the serial number, whatever its status, or

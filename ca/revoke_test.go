@@ -45,7 +45,7 @@ func TestRevokeRefusesAndChangesNothing(t *testing.T) {
 			{"the root", serialOf(root), actor, ca.KeyCompromise, fault.Invalid},
 			{"no actor", live.Serial, "", ca.Superseded, fault.Invalid},
 			{"twice", dead.Serial, actor, ca.Superseded, fault.Conflict},
-			{"twice, for another reason", dead.Serial, actor, ca.KeyCompromise, fault.Conflict},
+			{"twice, for another reason", dead.Serial, actor, ca.PrivilegeWithdrawn, fault.Conflict},
 		}
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {

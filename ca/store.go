@@ -30,23 +30,24 @@ const (
 
 // Certificate is what the CA knows of one certificate.
 type Certificate struct {
-	Serial    string // lowercase hex
-	Issuer    string // Root, or the id of an issuing CA
-	IssuerKey string // key of the keyring that signed it; Root for the root's
-	Shard     int64  // of the issuer's CRLs
-	Profile   profile.Kind
-	Agency    string // "" for firms, citizens and the city's own
-	Holder    string // "firm:USCC" or "person:ID", "" for agencies and the city's own
-	Subject   string // common name
-	Status    Status
-	DER       []byte // nil before it is issued
-	NotBefore time.Time
-	NotAfter  time.Time
-	Actor     string
-	Reason    Reason    // of its revocation
-	RevokedAt time.Time // zero: not revoked
-	CreatedAt time.Time
-	ChangedAt time.Time
+	Serial      string // lowercase hex
+	Issuer      string // Root, or the id of an issuing CA
+	IssuerKey   string // key of the keyring that signed it; Root for the root's
+	Shard       int64  // of the issuer's CRLs
+	Profile     profile.Kind
+	Agency      string // "" for firms, citizens and the city's own
+	Holder      string // "firm:USCC" or "person:ID", "" for agencies and the city's own
+	Subject     string // common name
+	Status      Status
+	DER         []byte // nil before it is issued
+	NotBefore   time.Time
+	NotAfter    time.Time
+	Actor       string
+	Reason      Reason    // of its revocation
+	RevokedAt   time.Time // zero: not revoked
+	InvalidFrom time.Time // from when on its key is not to be trusted; zero: not said
+	CreatedAt   time.Time
+	ChangedAt   time.Time
 
 	hosts       []string // while it is being issued
 	foreign     []byte   // likewise: SubjectPublicKeyInfo of a key that a CSR proved, nil for one of ours
@@ -64,14 +65,14 @@ type Certificate struct {
 var ErrNotFound = fault.New(fault.NotFound, "no such certificate")
 
 const certificateColumns = `serial, issuer, issuer_key, shard, profile, agency, holder, subject, status, der, not_before, not_after,
-	actor, reason, revoked_at, created_at, changed_at, tbs_hash, key_hash, COALESCE(request_key, ''), request_hash, COALESCE(revoke_key, '')`
+	actor, reason, revoked_at, invalid_from, created_at, changed_at, tbs_hash, key_hash, COALESCE(request_key, ''), request_hash, COALESCE(revoke_key, '')`
 
 func scanCertificate(scan func(...any) error) (c Certificate, err error) {
-	var notBefore, notAfter, revoked, created, changed int64
+	var notBefore, notAfter, revoked, from, created, changed int64
 	err = scan(&c.Serial, &c.Issuer, &c.IssuerKey, &c.Shard, &c.Profile, &c.Agency, &c.Holder, &c.Subject, &c.Status, &c.DER, &notBefore, &notAfter,
-		&c.Actor, &c.Reason, &revoked, &created, &changed, &c.tbsHash, &c.keyHash, &c.requestKey, &c.requestHash, &c.revokeKey)
+		&c.Actor, &c.Reason, &revoked, &from, &created, &changed, &c.tbsHash, &c.keyHash, &c.requestKey, &c.requestHash, &c.revokeKey)
 	c.NotBefore, c.NotAfter, c.RevokedAt = db.Time(notBefore), db.Time(notAfter), db.Time(revoked)
-	c.CreatedAt, c.ChangedAt = db.Time(created), db.Time(changed)
+	c.InvalidFrom, c.CreatedAt, c.ChangedAt = db.Time(from), db.Time(created), db.Time(changed)
 	return c, err
 }
 

@@ -82,7 +82,7 @@ func (c *City) revokeOf(ctx context.Context, k keys.Key, actor string) error {
 	}
 	serial := profile.SerialString(cert.SerialNumber)
 	row, err := c.CA.Find(ctx, serial)
-	if err != nil || row.Status == ca.Revoked && !row.Held() {
+	if err != nil || row.Status == ca.Revoked && (row.Reason == reason || reason == ca.CACompromise) {
 		return err
 	}
 	return c.CA.Revoke(ctx, serial, reason, actor)

@@ -29,7 +29,7 @@ func describeCertificate(_ context.Context, list []audit.Record) ([]webhook.Noti
 	for i, r := range list {
 		n := webhook.Notice{EventID: r.ID, Data: map[string]any{"serial": strings.TrimPrefix(r.Object, "certificate:")}}
 		n.Agency, _ = r.Data["agency"].(string)
-		for _, name := range []string{"issuer", "profile", "agency", "reason", "not_before", "not_after"} {
+		for _, name := range []string{"issuer", "profile", "agency", "reason", "invalid_from", "not_before", "not_after"} {
 			if v, ok := r.Data[name]; ok {
 				n.Data[name] = v
 			}

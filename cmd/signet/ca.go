@@ -36,6 +36,7 @@ type certificateView struct {
 	NotAfter    time.Time `json:"not_after"`
 	Reason      string    `json:"reason"`
 	RevokedAt   time.Time `json:"revoked_at"`
+	InvalidFrom time.Time `json:"invalid_from,omitzero"`
 	Certificate string    `json:"certificate"`
 	Chain       string    `json:"chain"`
 }
@@ -44,7 +45,7 @@ type certificateView struct {
 func showCertificate(e *env, a answer, v *certificateView) error {
 	return e.show(a, v, func(w io.Writer) {
 		list(w, "serial", v.Serial, "issuer", v.Issuer, "profile", v.Profile, "agency", v.Agency, "subject", v.Subject, "status", v.Status,
-			"not_before", stamp(v.NotBefore), "not_after", stamp(v.NotAfter), "reason", v.Reason, "revoked_at", stamp(v.RevokedAt))
+			"not_before", stamp(v.NotBefore), "not_after", stamp(v.NotAfter), "reason", v.Reason, "revoked_at", stamp(v.RevokedAt), "invalid_from", stamp(v.InvalidFrom))
 		for line := range strings.Lines(v.Certificate) {
 			_, _ = fmt.Fprintln(w, visible(strings.TrimRight(line, "\n"))) // w is in memory
 		}

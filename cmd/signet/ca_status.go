@@ -11,14 +11,15 @@ import (
 
 // newCARevoke returns the command ca revoke.
 func newCARevoke(e *env, f *apiFlags) *cobra.Command {
-	var reason string
+	var reason, from string
 	c := &cobra.Command{
 		Use:   "revoke SERIAL --reason REASON",
 		Short: "Revoke a certificate for good",
 		Args:  cobra.ExactArgs(1),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "`REASON` of RFC 5280: unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or privilegeWithdrawn;\n"+
-		"cACompromise for issuing CAs, aACompromise for agencies' permit keys")
+		"cACompromise for issuing CAs, aACompromise for agencies' permit keys. What is revoked already can become keyCompromise, and nothing else")
+	c.Flags().StringVar(&from, "invalid-from", "", "`TIME` (RFC 3339) from which on the key is not to be trusted, with keyCompromise")
 	f.changesStatus(e, c, "revoke", func() (map[string]string, error) {
 		switch reason {
 		case "":
@@ -26,7 +27,11 @@ func newCARevoke(e *env, f *apiFlags) *cobra.Command {
 		case "certificateHold":
 			return nil, usage(errors.New("a hold is not for good: use signet ca hold"))
 		}
-		return map[string]string{"reason": reason}, nil
+		members := map[string]string{"reason": reason}
+		if from != "" {
+			members["invalid_from"] = from
+		}
+		return members, nil
 	})
 	return c
 }
