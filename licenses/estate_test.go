@@ -3,6 +3,7 @@ package licenses_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,6 +153,36 @@ func TestManyEstates(t *testing.T) {
 		}
 		if got := c.ids(t, licenses.Filter{Agency: "jiangcheng-edu", Holder: firmCode, Oldest: true}); !slices.Equal(got, made) {
 			t.Errorf("of the holder %v, want %v", got, made)
+		}
+	})
+}
+
+// TestFoundingsUseTheirIndex asks both engines how they would read the queue of new firms.
+func TestFoundingsUseTheirIndex(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		series, blob := "generate_series(1, 20000) AS s(n)", "'x'::bytea"
+		if d.Engine() == db.SQLite {
+			series, blob = "(WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 20000) SELECT n FROM s)", "CAST('x' AS BLOB)"
+		}
+		statements := []string{`INSERT INTO license_foundings (id, agency, person, submitter, client, request_key, request_hash, body, state, created_at, changed_at)
+			SELECT 'i' || (100000 + n), 'a' || (n % 10), 'p' || n, 's', 'c', 'k' || n, ` + blob + `, ` + blob + `, CASE n % 50 WHEN 1 THEN 'submitted' ELSE 'founded' END, n, n FROM ` + series}
+		if d.Engine() == db.PostgreSQL {
+			statements = append(statements, "ANALYZE license_foundings")
+		}
+		must(t, d.Update(t.Context(), func(tx db.Tx) error {
+			for _, s := range statements {
+				if _, err := tx.ExecContext(t.Context(), s); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		for _, state := range []licenses.FoundingState{licenses.FoundingSubmitted, licenses.FoundingDone} {
+			query, args := licenses.FoundingsQuery(state, "a1", "a2")
+			plan := testkit.Plan(t, d, query, args...)
+			if strings.Count(plan, "license_foundings_agency") != 2 || strings.Contains(plan, "Seq Scan on license_foundings") || strings.Contains(plan, "pkey") {
+				t.Errorf("%s:\n%s", state, plan)
+			}
 		}
 	})
 }

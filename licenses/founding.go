@@ -60,9 +60,10 @@ const (
 type Founding struct {
 	ID        string         `json:"id"`
 	State     FoundingState  `json:"status"`
-	Agency    string         `json:"agency"`
-	Name      string         `json:"name"`           // that the firm is to have
-	Person    string         `json:"representative"` // id in the registry
+	Agency    string         `json:"agency"`           // that was asked
+	Office    string         `json:"office,omitempty"` // that decided, where it had taken the asked one's place
+	Name      string         `json:"name"`             // that the firm is to have
+	Person    string         `json:"representative"`   // id in the registry
 	Data      map[string]any `json:"data"`
 	Firm      string         `json:"uscc,omitempty"`
 	Order     string         `json:"certificate_order,omitempty"` // id, see package ca

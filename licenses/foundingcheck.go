@@ -132,7 +132,7 @@ func (f *Founding) checkLicense(ctx context.Context, tx db.Tx) (problem string, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return "names a licence that there is none of", nil
 	}
-	if err == nil && (kind != FirmType || agency != f.Agency || holder != f.Firm || client != foundingClient || key != foundingKey(f.ID)) {
+	if err == nil && (kind != FirmType || agency != f.Registrar() || holder != f.Firm || client != foundingClient || key != foundingKey(f.ID)) {
 		return "names a licence that is not its firm's", nil
 	}
 	return "", err
@@ -160,7 +160,7 @@ func (f *Founding) checkEvent(ctx context.Context, tx db.Tx) (problem string, er
 		return fmt.Sprintf("has %d events %s, want one", len(records), EventFound), nil
 	}
 	data := records[0].Data
-	if data["founding"] != f.ID || data["agency"] != f.Agency || data["license"] != f.LicenseID || data["order"] != f.Order {
+	if data["founding"] != f.ID || data["agency"] != f.Registrar() || data["license"] != f.LicenseID || data["order"] != f.Order {
 		return "differs from its event", nil
 	}
 	return "", nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,16 +19,23 @@ type FoundingDecision struct {
 	Reason  string // of a rejection, for the applicant: 1 to 500 characters
 }
 
-// FoundingsAt returns the foundings of an agency in a state, the newest first, from the
-// one after the given id on, "" for the newest, at most limit of them and a hundred.
-func (s *Service) FoundingsAt(ctx context.Context, agency string, state FoundingState, after string, limit int) ([]*Founding, error) {
-	return s.findFoundings(ctx, `agency = $1 AND state = $2 AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`, agency, string(state), after, min(max(limit, 1), maxFoundings))
-}
-
-// CountFoundings counts the foundings of an agency in a state, up to most of them.
+// CountFoundings counts what FoundingsAt returns, up to most of them.
 func (s *Service) CountFoundings(ctx context.Context, agency string, state FoundingState, most int) (n int, err error) {
+	agencies, err := s.registered(ctx, agency)
+	if err != nil {
+		return 0, fmt.Errorf("count foundings: %w", err)
+	}
 	err = s.db.Read(ctx, func(tx db.Tx) error {
-		return tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM (SELECT id FROM license_foundings WHERE agency = $1 AND state = $2 LIMIT $3) AS waiting`, agency, string(state), most).Scan(&n)
+		n = 0
+		for some := range slices.Chunk(agencies, arms) {
+			query, args := foundingsQuery(some, state, "", most)
+			var more int
+			if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM ("+query+") AS waiting", args...).Scan(&more); err != nil {
+				return err
+			}
+			n = min(n+more, most)
+		}
+		return nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("count foundings: %w", err)
@@ -35,12 +43,15 @@ func (s *Service) CountFoundings(ctx context.Context, agency string, state Found
 	return n, nil
 }
 
-// FoundingAt returns a founding of an agency with its licence. It fails with
-// ErrNoFounding for another agency's.
+// FoundingAt returns a founding that an agency was asked for, or one whose place it has
+// taken, with its licence. It fails with ErrNoFounding for another agency's.
 func (s *Service) FoundingAt(ctx context.Context, agency, id string) (*Founding, error) {
-	f, err := s.oneFounding(ctx, `id = $1 AND agency = $2`, id, agency)
+	f, err := s.oneFounding(ctx, `id = $1`, id)
 	if err != nil {
 		return nil, err
+	}
+	if heir, err := s.registry.Inherits(ctx, agency, f.Agency, FirmType); err != nil || !heir {
+		return nil, cmp.Or(err, error(ErrNoFounding))
 	}
 	return f, s.withLicense(ctx, f)
 }
@@ -48,8 +59,8 @@ func (s *Service) FoundingAt(ctx context.Context, agency, id string) (*Founding,
 // DecideFounding founds the firm of an application that waits, or rejects it. Approving
 // checks everything again as it is now: what is wrong (see Problems) leaves it waiting.
 // The same decision of the same clerk, sent again, is answered with what became of it.
-// It fails with ErrNoFounding for another agency's, Denied for the applicant's own and
-// for an agency without authority, Conflict for one that was dealt with otherwise, and
+// It fails with ErrNoFounding for another agency's, Denied for the applicant's own, for an
+// agency without authority and for one whose place another has taken, Conflict for one that was dealt with otherwise, and
 // Unavailable while the agency has no key to sign with.
 func (s *Service) DecideFounding(ctx context.Context, caller web.Caller, id string, d FoundingDecision) (*Founding, error) {
 	f, result, err := s.decideFounding(ctx, caller, id, d)
@@ -60,19 +71,24 @@ func (s *Service) DecideFounding(ctx context.Context, caller web.Caller, id stri
 }
 
 func (s *Service) decideFounding(ctx context.Context, caller web.Caller, id string, d FoundingDecision) (f *Founding, result string, err error) {
-	if f, err = s.oneFounding(ctx, `id = $1 AND agency = $2`, id, caller.Agency); err != nil {
+	if f, err = s.FoundingAt(ctx, caller.Agency, id); err != nil {
 		return nil, "", err
 	}
 	if caller.Person == f.Person {
 		return nil, "", errOwnFounding
 	}
-	a, err := s.registrar(ctx, caller.Agency)
+	if f.State != FoundingSubmitted {
+		return s.lateFounding(ctx, caller, id, d)
+	}
+	a, err := s.registers(ctx, caller.Agency, f)
 	if err != nil {
 		return nil, "", err
 	}
+	if a.ID != f.Agency {
+		f.Office = a.ID
+	}
 	won := false
 	switch {
-	case f.State != FoundingSubmitted:
 	case !d.Approve:
 		result = "rejected"
 		won, err = s.reject(ctx, f, caller.Actor(), d.Reason)

@@ -206,8 +206,9 @@ func (s *Service) commit(ctx context.Context, f *Founding, d *draft, m making) (
 		if err := s.orders.OrderTx(ctx, tx, f.Order, m.actor, f.Firm); err != nil {
 			return err
 		}
-		_, err = audit.Append(ctx, tx, audit.Event{Kind: EventFound, Actor: m.actor, Object: "firm:" + f.Firm,
-			Data: map[string]any{"founding": f.ID, "agency": f.Agency, "license": f.LicenseID, "order": f.Order}})
+		data := f.where()
+		data["founding"], data["license"], data["order"] = f.ID, f.LicenseID, f.Order
+		_, err = audit.Append(ctx, tx, audit.Event{Kind: EventFound, Actor: m.actor, Object: "firm:" + f.Firm, Data: data})
 		return err
 	})
 	return won && err == nil, err

@@ -56,16 +56,25 @@ func foundingTime(f *Founding) int64 {
 	return db.Micros(f.Decided)
 }
 
+// where is what an event says of the agencies.
+func (f *Founding) where() map[string]any {
+	data := map[string]any{"agency": f.Registrar()}
+	if f.Office != "" {
+		data["asked"] = f.Agency
+	}
+	return data
+}
+
 func (f *Founding) event(ctx context.Context, tx db.Tx, kind, actor string) error {
-	_, err := audit.Append(ctx, tx, audit.Event{Kind: kind, Actor: actor, Object: "founding:" + f.ID, Data: map[string]any{"agency": f.Agency}})
+	_, err := audit.Append(ctx, tx, audit.Event{Kind: kind, Actor: actor, Object: "founding:" + f.ID, Data: f.where()})
 	return err
 }
 
 // move takes a founding that waits to the state that f has, by compare-and-swap, and
 // reports whether it did. note is why, sealed.
 func (f *Founding) move(ctx context.Context, tx db.Tx, note []byte) (bool, error) {
-	res, err := tx.ExecContext(ctx, `UPDATE license_foundings SET state = $1, decider = $2, note = $3, firm = $4, license = $5, cert_order = $6, decided_at = $7, changed_at = $8
-		WHERE id = $9 AND state = 'submitted'`, string(f.State), f.Decider, note, f.Firm, f.LicenseID, f.Order, foundingTime(f), foundingTime(f), f.ID)
+	res, err := tx.ExecContext(ctx, `UPDATE license_foundings SET state = $1, decider = $2, note = $3, firm = $4, license = $5, cert_order = $6, decided_at = $7, changed_at = $8,
+		office = $9 WHERE id = $10 AND state = 'submitted'`, string(f.State), f.Decider, note, f.Firm, f.LicenseID, f.Order, foundingTime(f), foundingTime(f), f.Office, f.ID)
 	if err != nil {
 		return false, err
 	}
@@ -73,7 +82,7 @@ func (f *Founding) move(ctx context.Context, tx db.Tx, note []byte) (bool, error
 	return n == 1, err
 }
 
-const foundingColumns = `id, agency, person, submitter, client, request_key, request_hash, body, state, decider, note, firm, license, cert_order, created_at, decided_at`
+const foundingColumns = `id, agency, office, person, submitter, client, request_key, request_hash, body, state, decider, note, firm, license, cert_order, created_at, decided_at`
 
 // findFoundings returns the foundings for which where holds.
 func (s *Service) findFoundings(ctx context.Context, where string, args ...any) (list []*Founding, err error) {
@@ -111,7 +120,7 @@ func (s *Service) scanFounding(ctx context.Context, rows *sql.Rows) (*Founding, 
 func readFounding(rows *sql.Rows) (f *Founding, body, note []byte, err error) {
 	f = &Founding{}
 	var created, decided int64
-	err = rows.Scan(&f.ID, &f.Agency, &f.Person, &f.Submitter, &f.client, &f.key, &f.hash, &body, &f.State, &f.Decider, &note, &f.Firm, &f.LicenseID, &f.Order, &created, &decided)
+	err = rows.Scan(&f.ID, &f.Agency, &f.Office, &f.Person, &f.Submitter, &f.client, &f.key, &f.hash, &body, &f.State, &f.Decider, &note, &f.Firm, &f.LicenseID, &f.Order, &created, &decided)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -16,6 +16,11 @@ func ListQuery(f Filter, estates ...registry.Estate) (string, []any) {
 // Arms is how many estates one statement looks at.
 const Arms = arms
 
+// FoundingsQuery is the statement with which FoundingsAt finds ids.
+func FoundingsQuery(state FoundingState, agencies ...string) (string, []any) {
+	return foundingsQuery(agencies, state, "", 21)
+}
+
 // HeldQuery is the statement with which Held finds ids.
 const HeldQuery = heldQuery
 

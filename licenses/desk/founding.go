@@ -50,10 +50,26 @@ const mostCounted = 100
 // firmQueue is the way from the desk's first page to the applications for new firms.
 type firmQueue struct{ Address, Count string }
 
+// dealsWithFirms reports whether the clerk's agency may register firms now, for itself or
+// for an agency whose place it has taken.
+func (s *Service) dealsWithFirms(ctx context.Context, c *clerk) (bool, error) {
+	estates, err := s.registry.Estates(ctx, c.agency.ID)
+	for _, e := range estates {
+		if e.Type != licenses.FirmType {
+			continue
+		}
+		office, may, err := s.registry.Office(ctx, e.Agency, e.Type, s.now())
+		if err != nil || may && office == c.agency.ID {
+			return err == nil, err
+		}
+	}
+	return false, err
+}
+
 // firmQueue returns it for an agency that may register firms now, nil for others.
 func (s *Service) firmQueue(ctx context.Context, c *clerk) (*firmQueue, error) {
-	may, err := s.may(ctx, c, licenses.FirmType)
-	if err != nil || !may {
+	deals, err := s.dealsWithFirms(ctx, c)
+	if err != nil || !deals {
 		return nil, err
 	}
 	n, err := s.licenses.CountFoundings(ctx, c.agency.ID, licenses.FoundingSubmitted, mostCounted+1)
@@ -70,8 +86,9 @@ func (s *Service) firmQueue(ctx context.Context, c *clerk) (*firmQueue, error) {
 // foundingRow is an application for a new firm in a list.
 type foundingRow struct {
 	Address string
-	Name    string // of the firm
-	Person  string // name of who will be its legal representative
+	Name    string   // of the firm
+	Person  string   // name of who will be its legal representative
+	Agency  web.Text // that was asked, where the clerk's has taken its place
 	At      time.Time
 	Tag     tag
 }
@@ -113,7 +130,11 @@ func (s *Service) getFoundings(w http.ResponseWriter, r *http.Request, c *clerk)
 		if err != nil {
 			return err
 		}
-		data.Rows = append(data.Rows, foundingRow{c.at("/desk/foundings/" + f.ID), f.Name, person, f.Created, foundingTag(f.State)})
+		asked, err := s.otherAgency(r.Context(), c, f.Agency)
+		if err != nil {
+			return err
+		}
+		data.Rows = append(data.Rows, foundingRow{c.at("/desk/foundings/" + f.ID), f.Name, person, asked, f.Created, foundingTag(f.State)})
 	}
 	return s.pages.Render(w, r, foundingsOf(&data, foundingTag(in)))
 }

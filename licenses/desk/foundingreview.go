@@ -14,14 +14,19 @@ import (
 	"github.com/signet-city/signet/licenses/form"
 )
 
-// founding returns an application to one of the clerk's agencies, for which c then acts.
+// founding returns an application to one of the clerk's agencies, or to one whose place it
+// has taken; c then acts for the one of them that deals with it now, if any does.
 func (s *Service) founding(ctx context.Context, c *clerk, id string) (*licenses.Founding, error) {
 	for _, a := range c.agencies {
 		f, err := s.licenses.FoundingAt(ctx, a.ID, id)
 		if errors.Is(err, licenses.ErrNoFounding) {
 			continue
 		}
+		if err != nil {
+			return nil, err
+		}
 		c.agency = a
+		_, err = s.chooseFor(ctx, c, f.Agency, licenses.FirmType)
 		return f, err
 	}
 	return nil, licenses.ErrNoFounding
@@ -39,6 +44,8 @@ type foundingPage struct {
 	Decider   web.Text
 	Decided   time.Time  // zero while it waits
 	Reason    string     // of a rejection
+	Asked     web.Text   // the agency that was asked
+	Dealing   web.Text   // the one that deals with it, or decided
 	Firm      string     // USCC, once it is founded
 	License   string     // address, then
 	Signing   bool       // the licence is not signed yet
@@ -90,7 +97,28 @@ func (s *Service) foundingPage(ctx context.Context, c *clerk, f *licenses.Foundi
 		}
 	}
 	if f.License != nil {
-		data.License, data.Signing = c.at("/desk/licenses/"+f.License.ID), f.License.Status == licenses.Signing
+		data.Signing = f.License.Status == licenses.Signing
+		see, err := s.sees(ctx, c, f.License.ID)
+		if err != nil {
+			return nil, err
+		}
+		if see {
+			data.License = c.at("/desk/licenses/" + f.License.ID)
+		}
+	}
+	office := f.Registrar()
+	if f.State == licenses.FoundingSubmitted {
+		if office, _, err = s.registry.Office(ctx, f.Agency, licenses.FirmType, s.now()); err != nil {
+			return nil, err
+		}
+	}
+	if data.Dealing, err = s.agencyName(ctx, office); err != nil {
+		return nil, err
+	}
+	if office != f.Agency {
+		if data.Asked, err = s.agencyName(ctx, f.Agency); err != nil {
+			return nil, err
+		}
 	}
 	if f.State != licenses.FoundingSubmitted {
 		return data, nil
@@ -107,11 +135,17 @@ func (s *Service) foundingBar(ctx context.Context, c *clerk, f *licenses.Foundin
 	if f.Person == c.person {
 		return &textOwnFounding, nil
 	}
-	may, err := s.may(ctx, c, licenses.FirmType)
-	if err == nil && !may {
+	office, may, err := s.registry.Office(ctx, f.Agency, licenses.FirmType, s.now())
+	switch {
+	case err != nil:
+		return nil, err
+	case office != c.agency.ID:
+		name, err := s.agencyName(ctx, office)
+		return standing{Dealing: name}.textAwayTo(), err
+	case !may:
 		return &textNoAuthority, nil
 	}
-	return nil, err
+	return nil, nil
 }
 
 func foundingForm() *web.Form {

@@ -42,7 +42,7 @@ func (s *Service) founding(ctx context.Context, f *licenses.Founding) (out found
 	if t := typeOf(s.o.Licenses.Types(), licenses.FirmType); t != nil {
 		out.Fields = fields(t, f.Data)
 	}
-	out.Office, err = s.agencyName(ctx, f.Agency)
+	out.Office, err = s.agencyName(ctx, f.Registrar())
 	return out, err
 }
 
