@@ -30,6 +30,7 @@ func newLicense(e *env) *cobra.Command {
 		newLicenseIssue(e, f),
 		newLicenseImport(e, f),
 		newLicenseFound(e, f),
+		newLicenseFounding(e, f),
 		newLicenseShow(e, f),
 		newLicenseList(e, f),
 		newLicenseQR(e, f),

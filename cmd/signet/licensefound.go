@@ -14,9 +14,11 @@ type foundingView struct {
 	ID      string       `json:"id"`
 	Status  string       `json:"status"`
 	Agency  string       `json:"agency"`
+	Office  string       `json:"office"` // that decided, where it had taken the asked one's place
 	Name    string       `json:"name"`
 	USCC    string       `json:"uscc"`
 	Order   string       `json:"certificate_order"`
+	Reason  string       `json:"reason"`
 	License *licenseView `json:"license"`
 	Created time.Time    `json:"created"`
 	Decided time.Time    `json:"decided"`
@@ -46,11 +48,11 @@ with the resident number of the legal representative, who stands in the register
 	})
 }
 
-// showFounding prints what was founded.
+// showFounding prints a founding and what came of it.
 func showFounding(e *env, a answer) error {
 	var v foundingView
 	return e.show(a, &v, func(w io.Writer) {
-		list(w, "founding", v.ID, "status", v.Status, "agency", v.Agency, "name", v.Name, "uscc", v.USCC, "certificate_order", v.Order,
+		list(w, "founding", v.ID, "status", v.Status, "agency", v.Agency, "office", v.Office, "name", v.Name, "reason", v.Reason, "uscc", v.USCC, "certificate_order", v.Order,
 			"created", stamp(v.Created), "decided", stamp(v.Decided))
 		if l := v.License; l != nil {
 			list(w, "license", l.ID, "license.number", l.Number, "license.status", l.Status, "not_before", stamp(l.NotBefore), "not_after", stamp(l.NotAfter),
