@@ -28,18 +28,22 @@ const (
 var (
 	errOldFounding  = web.Refuse(fault.Invalid, web.Text{ZH: "表单已失效，请返回重新填写。", EN: "The form was out of date. Go back and fill it in again."})
 	errUsedFounding = web.Refuse(fault.Conflict, web.Text{ZH: "此表单已提交过，当时填写的内容不同。请返回重新开始。", EN: "This form was sent in before, with other contents. Go back and begin again."})
-	errManyFounding = web.Refuse(fault.Conflict, web.Text{ZH: "您有 5 件开办企业申请尚未办结，请等待办结或撤回后再申请。",
-		EN: "You have 5 applications for new firms that wait. Wait for one of them, or withdraw one, before you apply again."})
 	errFoundingDone = web.Refuse(fault.Conflict, web.Text{ZH: "该申请已经处理，您的操作没有生效。请返回查看最新状态。",
 		EN: "This application has been dealt with: what you did has had no effect. Go back to see how it stands."})
 	errOwnFounding = web.Refuse(fault.Denied, web.Text{ZH: "不能审批自己的申请。", EN: "Nobody decides on their own application."})
 )
 
+// ErrManyFoundings is returned, with kind Conflict, where as many foundings of a person wait
+// as may at a time.
+var ErrManyFoundings = web.Refuse(fault.Conflict, web.Text{ZH: "您有 5 件开办企业申请尚未办结，请等待办结或撤回后再申请。",
+	EN: "You have 5 applications for new firms that wait. Wait for one of them, or withdraw one, before you apply again."})
+
 // ApplyFounding submits an application for a new firm whose legal representative the
 // person will be, and returns its id or everything that is wrong with it. A form that
 // was sent before gives the application of then. It fails with kind Denied for an
 // agency without authority, NotFound for an unknown person, Invalid for a key that is
-// not ours, and Conflict for one that was used with other contents or when too many wait.
+// not ours, Conflict for one that was used with other contents, and with
+// ErrManyFoundings when too many wait.
 func (s *Service) ApplyFounding(ctx context.Context, person string, c FoundingClaim) (id string, problems []Problem, err error) {
 	id, result, err := s.applyFounding(ctx, person, c)
 	s.countFounding(err, result)
@@ -119,7 +123,7 @@ func (f *Founding) submit(ctx context.Context, tx db.Tx, body []byte) (won bool,
 	var waiting int64
 	err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM license_foundings WHERE person = $1 AND state = 'submitted'`, f.Person).Scan(&waiting)
 	if err == nil && waiting > maxOpenFoundings {
-		err = errManyFounding
+		err = ErrManyFoundings
 	}
 	return err == nil, err
 }

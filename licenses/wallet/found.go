@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,7 +113,8 @@ func (s *Service) postFound(w http.ResponseWriter, r *http.Request, id *web.Iden
 		claim.Agency = offices[0].ID // every error at once: whoever is asked, the data have to be right
 	}
 	made, problems, err := s.o.Foundings.ApplyFounding(r.Context(), id.Person, claim)
-	if err != nil {
+	full := errors.Is(err, licenses.ErrManyFoundings)
+	if err != nil && !full {
 		return err
 	}
 	if made != "" {
@@ -120,7 +122,7 @@ func (s *Service) postFound(w http.ResponseWriter, r *http.Request, id *web.Iden
 		return nil
 	}
 	data := newFoundData(id.Name, f.Fields(d, problems), offices, agency, key)
-	if agency == "" {
+	if data.Full = full; agency == "" {
 		data.Form.Blame(form.InAgency, web.Text{ZH: "请选择登记机关", EN: "Choose an agency"})
 	}
 	return s.drawFound(w, r, id, data)

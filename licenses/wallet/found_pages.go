@@ -53,6 +53,7 @@ type foundData struct {
 	Form    web.Form // empty beside SignIn
 	Offices int      // that register firms now
 	Sent    []founding
+	Full    bool // too many wait: the form, which was right, was not sent in
 }
 
 // newFoundData adds to the inputs of a new firm the agency that is asked, and the form's key.
@@ -69,6 +70,8 @@ func foundPage(data foundData) web.Page {
 	switch {
 	case data.SignIn != "":
 		p.Status = http.StatusForbidden
+	case data.Full:
+		p.Status, p.Wrong = http.StatusConflict, true
 	case p.Wrong:
 		p.Status = http.StatusBadRequest
 	}

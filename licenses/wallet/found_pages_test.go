@@ -51,6 +51,9 @@ func foundFixtures(t *testing.T, own holder) (list []testkit.Fixture) {
 	wrong.Form.Blame(form.InAgency, web.Text{ZH: "请选择登记机关", EN: "Choose an agency"})
 	wrong.Sent = rows
 	add("found-wrong", foundPage(wrong))
+	full := newFoundData(lin.Name, f.Fields(form.Draft{}, nil), offices, "donghu-amr", fixtureKey)
+	full.Sent, full.Full = rows, true
+	add("found-full", foundPage(full))
 	add("found-nobody", foundPage(newFoundData(lin.Name, f.Fields(form.Draft{}, nil), nil, "", fixtureKey)))
 	add("found-unsure", foundPage(foundData{Person: lin.Name, SignIn: "/login?acr=x&next=%2Fwallet%2Ffound"}))
 	return list

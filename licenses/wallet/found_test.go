@@ -2,6 +2,7 @@ package wallet_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -236,4 +237,31 @@ func TestWalletWithoutFoundings(t *testing.T) {
 			t.Errorf("made of %+v", o)
 		}
 	}
+}
+
+// TestTooManyNewFirms: the sixth that would wait is not sent in; the page says which wait, keeps
+// what was filled in, and takes the same form once one of them is withdrawn.
+func TestTooManyNewFirms(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		f := newFounders(t, d)
+		lin := proved(f.lin, "", verified)
+		var sent []string
+		for i := range 5 {
+			sent = append(sent, f.start(lin, firmForm("name", fmt.Sprintf("江城第%d小馆餐饮有限公司", i+1))))
+		}
+		sixth := firmForm("name", "江城第六小馆餐饮有限公司")
+		for range 2 {
+			page, _ := f.send(lin, foundAt, sixth, http.StatusConflict)
+			for _, want := range []string{"申请没有提交", "江城第1小馆餐饮有限公司", "江城第5小馆餐饮有限公司", "撤回", `value="江城第六小馆餐饮有限公司"`, sixth.Get("key"), `href="` + sent[4] + `"`} {
+				if !strings.Contains(page, want) {
+					t.Errorf("the page does not say %s", want)
+				}
+			}
+		}
+		if list, err := f.firms.FoundingsOf(t.Context(), f.lin.ID); err != nil || len(list) != 5 {
+			t.Errorf("%d foundings, %v", len(list), err)
+		}
+		f.send(lin, sent[0], url.Values{"withdraw": {"1"}}, http.StatusSeeOther)
+		f.start(lin, sixth)
+	})
 }
