@@ -171,6 +171,7 @@ func configFlags() [][2]string {
 		{"trust.snapshot-life", "`DURATION` for which a status snapshot is good"},
 		{"trust.head-life", "`DURATION` for which a head is good"},
 		{"ca.crl-life", "`DURATION` for which a revocation list is good"},
+		{"ca.backdate", "`DURATION` before their issue that certificates begin"},
 		{"profiles.permit", "what certificates of permit keys may be: a `POLICY` such as \"usual=365d longest=730d keys=P-256,P-384 approval\""},
 		{"profiles.document", "`POLICY` of certificates of keys that sign documents"},
 		{"profiles.system-server", "`POLICY` of certificates of agencies' servers"},

@@ -86,6 +86,43 @@ func TestUniqueViolationIsNamedAndHarmsNobodyElse(t *testing.T) {
 	})
 }
 
+// TestLoserReadsTheWinner: of callers who compare and swap, those who lost find what they
+// lost to as soon as they are told, also where one COMMIT answers them all.
+func TestLoserReadsTheWinner(t *testing.T) {
+	testkit.Each(t, func(t *testing.T, d *db.DB) {
+		lost := errors.New("lost")
+		for round := range 25 {
+			name := fmt.Sprint("prize", round)
+			if err := put(t, d, name, "free"); err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for range 12 {
+				wg.Go(func() {
+					err := d.Update(t.Context(), func(tx db.Tx) error {
+						ok, err := db.Changed(tx.ExecContext(t.Context(), "UPDATE settings SET value = 'taken' WHERE name = $1 AND value = 'free'", name))
+						if err == nil && !ok {
+							err = lost
+						}
+						return err
+					})
+					if err == nil {
+						return
+					}
+					var value string
+					read := d.Read(t.Context(), func(tx db.Tx) error {
+						return tx.QueryRowContext(t.Context(), "SELECT value FROM settings WHERE name = $1", name).Scan(&value)
+					})
+					if !errors.Is(err, lost) || read != nil || value != "taken" {
+						t.Errorf("%v, and it is %s, %v", err, value, read)
+					}
+				})
+			}
+			wg.Wait()
+		}
+	})
+}
+
 func TestPanicAndGoexitUndoAndRelease(t *testing.T) {
 	testkit.Each(t, func(t *testing.T, d *db.DB) {
 		insert := func(tx db.Tx) {

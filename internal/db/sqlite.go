@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -141,16 +142,23 @@ func (w *writer) run() {
 	}
 }
 
-// group runs c and whoever waits behind it in one transaction.
+// group runs c and whoever waits behind it in one transaction. A caller whose function
+// failed behind others' is told after the COMMIT, too: it may have failed over what
+// they did, which is not true before, and which whoever tries again must find.
 func (w *writer) group(c *call) {
 	ctx := context.Background()
 	var members []*call
+	failed := map[*call]error{}
 	_, broken := w.stmts.exec(ctx, "BEGIN IMMEDIATE")
 	for n := 0; c != nil && n < groupMost; n++ {
 		if c.claimed.CompareAndSwap(false, true) {
-			var ok bool
-			if ok, broken = w.member(ctx, c, broken, len(members) == 0); ok {
+			first := len(members) == 0
+			var err error
+			if err, broken = w.member(ctx, c, broken, first); err == nil || !first {
 				members = append(members, c)
+				failed[c] = err
+			} else {
+				c.done <- err
 			}
 		}
 		if broken != nil {
@@ -167,7 +175,7 @@ func (w *writer) group(c *call) {
 		broken = fault.Wrap(fault.Unavailable, "the database could not write", broken)
 	}
 	for _, m := range members {
-		m.done <- broken
+		m.done <- cmp.Or(broken, failed[m])
 	}
 }
 
@@ -186,16 +194,16 @@ func (w *writer) next() *call {
 	return nil
 }
 
-// member gives c its turn unless the transaction is broken already. ok says
-// that c waits for the commit; the error that the whole transaction is lost. The
-// first needs no savepoint, which costs a copy of every page it changes.
-func (w *writer) member(ctx context.Context, c *call, broken error, first bool) (ok bool, err error) {
+// member gives c its turn unless the transaction is broken already. It returns how c
+// failed, and why the whole transaction is lost. The first needs no savepoint, which
+// costs a copy of every page it changes.
+func (w *writer) member(ctx context.Context, c *call, broken error, first bool) (err, lost error) {
 	if broken == nil && !first {
 		_, broken = w.stmts.exec(ctx, "SAVEPOINT caller")
 	}
 	if broken != nil {
 		c.turn <- nil
-		return true, broken
+		return nil, broken
 	}
 	tx := &liveTx{stmts: w.stmts}
 	c.turn <- tx
@@ -207,14 +215,13 @@ func (w *writer) member(ctx context.Context, c *call, broken error, first bool) 
 		err = fmt.Errorf("update: function held the writer for over %v (an Update inside an Update?)", w.hold)
 	}
 	tx.end()
-	if err == nil {
-		if !first {
-			_, err = w.stmts.exec(ctx, "RELEASE caller")
-		}
-		return true, err
+	if err != nil {
+		return err, w.undo(ctx, first)
 	}
-	c.done <- err
-	return false, w.undo(ctx, first)
+	if !first {
+		_, lost = w.stmts.exec(ctx, "RELEASE caller")
+	}
+	return nil, lost
 }
 
 // undo takes back the current caller's statements. It fails when SQLite has
