@@ -34,8 +34,8 @@ import (
 // befalls all alike.
 const (
 	issuingWarm   = 50
-	issuingRound  = 100
-	issuingRounds = 4
+	issuingRound  = 200
+	issuingRounds = 10
 	issuingAtOnce = 4
 	// settle is how long after a round a server's work still counts: sealing the log,
 	// for one.
