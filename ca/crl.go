@@ -41,8 +41,8 @@ type draft struct {
 
 // PublishCRLs makes a new CRL for every shard whose revocations changed or whose
 // CRL has lived half its life. Any number of replicas may call it: numbers never
-// repeat and never fall. The root's CRL is not among them: its key is away, and every act of the
-// root makes one.
+// repeat and never fall. The root's CRL is not among them: its key is away, and every
+// act of the root makes one.
 func (c *CA) PublishCRLs(ctx context.Context) error {
 	type place struct {
 		issuer, key string

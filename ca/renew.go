@@ -30,7 +30,8 @@ type Renewal struct {
 // addresses, and whether the agency may still have the names. sameKey says that the
 // CSR is for the key of the old certificate. It fails with ErrNotFound for a
 // certificate that this CA did not issue, Conflict for one that is revoked or ended
-// more than 30 days ago, or comes from an order of a firm without a business licence in force, and Invalid for the city's own and a CSR that is none.
+// more than 30 days ago, or comes from an order of a firm without a business licence in
+// force, and Invalid for the city's own and a CSR that is none.
 func (c *CA) RenewalRequest(ctx context.Context, v Renewal) (r Request, sameKey bool, err error) {
 	old, err := c.Find(ctx, v.Serial)
 	if err != nil {

@@ -81,8 +81,9 @@ var (
 // and the date stays that of the hold. It fails, and changes nothing, with kind
 // Invalid for a serial number or a reason that is none or does not fit the
 // certificate, ErrNotFound for a certificate that was never issued here, and
-// Conflict for one that is revoked already, but for KeyCompromise: see RevokeCompromised. It acts for the city: its hold of what an
-// agency holds takes that hold over, so that the agency cannot release it any more.
+// Conflict for one that is revoked already, but for KeyCompromise: see
+// RevokeCompromised. It acts for the city: its hold of what an agency holds takes that
+// hold over, so that the agency cannot release it any more.
 func (c *CA) Revoke(ctx context.Context, serial string, reason Reason, actor string) error {
 	return c.revoke(ctx, revocation{serial: serial, reason: reason, actor: actor})
 }

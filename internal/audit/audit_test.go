@@ -208,7 +208,10 @@ func TestCertificateEntryIsTheHashOfItsDER(t *testing.T) {
 					t.Errorf("%s was accepted", name)
 				}
 			}
-			id, err = audit.AppendCertificate(t.Context(), tx, der)
+			if _, err := audit.AppendCertificate(t.Context(), tx, der, audit.Event{}); err == nil {
+				t.Error("an event of nothing was accepted")
+			}
+			id, err = audit.AppendCertificate(t.Context(), tx, der, some(1)...)
 			return err
 		})
 		if err != nil {
@@ -220,6 +223,9 @@ func TestCertificateEntryIsTheHashOfItsDER(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if p.Index != 1 { // behind its event, before those that came later
+			t.Errorf("it is entry %d", p.Index)
+		}
 		entry := sha256.Sum256(der)
 		if err := tlog.CheckRecord(p.Path, p.Checkpoint.Size, p.Checkpoint.Hash, p.Index, tlog.RecordHash(entry[:])); err != nil {
 			t.Error(err)
@@ -228,7 +234,7 @@ func TestCertificateEntryIsTheHashOfItsDER(t *testing.T) {
 		if len(r) != 1 || r[0].ID != id || string(r[0].Certificate) != string(der) || r[0].Kind != audit.KindCertificate {
 			t.Errorf("found %v", r)
 		}
-		clean(t, d, audit.VerifyOptions{Origin: origin, Verifiers: []note.Verifier{verifier}}, 3)
+		clean(t, d, audit.VerifyOptions{Origin: origin, Verifiers: []note.Verifier{verifier}}, 4)
 	})
 }
 

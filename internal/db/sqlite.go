@@ -89,6 +89,7 @@ type call struct {
 	claimed atomic.Bool  // by the writer (its turn) or by the caller (gave up)
 	turn    chan *liveTx // the transaction, once; nil when there is none
 	ran     chan error   // what f returned, once
+	failed  error        // the same, while the group's COMMIT is awaited; the writer's
 	done    chan error   // what became of the commit, once
 }
 
@@ -148,7 +149,6 @@ func (w *writer) run() {
 func (w *writer) group(c *call) {
 	ctx := context.Background()
 	var members []*call
-	failed := map[*call]error{}
 	_, broken := w.stmts.exec(ctx, "BEGIN IMMEDIATE")
 	for n := 0; c != nil && n < groupMost; n++ {
 		if c.claimed.CompareAndSwap(false, true) {
@@ -156,7 +156,7 @@ func (w *writer) group(c *call) {
 			var err error
 			if err, broken = w.member(ctx, c, broken, first); err == nil || !first {
 				members = append(members, c)
-				failed[c] = err
+				c.failed = err
 			} else {
 				c.done <- err
 			}
@@ -175,7 +175,7 @@ func (w *writer) group(c *call) {
 		broken = fault.Wrap(fault.Unavailable, "the database could not write", broken)
 	}
 	for _, m := range members {
-		m.done <- cmp.Or(broken, failed[m])
+		m.done <- cmp.Or(broken, m.failed)
 	}
 }
 
